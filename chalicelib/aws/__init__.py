@@ -1,0 +1,1 @@
+"""The only boto3: one file per thing that we keep or send in AWS."""

@@ -1,0 +1,400 @@
+"""Items of the tables as nouns, and nouns as items. Every record that the outbound engine writes is accepted."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from chalicelib.context import iso
+from chalicelib.model import (
+    AiSettings,
+    Author,
+    Channel,
+    Conversation,
+    ConversationKey,
+    Delivery,
+    HistoryEntry,
+    Media,
+    Outgoing,
+    OutgoingState,
+    Part,
+    Spoken,
+    Tenant,
+    UnknownSender,
+    Usage,
+    Waiting,
+)
+
+Item = Mapping[str, Any]
+
+#: How much of what was said before the first reply is shown to an engine, in messages.
+LONGEST_OPENING = 20
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+def to_wire(value: Any) -> Any:
+    """A Python value in DynamoDB's own notation, `{"S": "…"}`."""
+    return _serializer.serialize(value)
+
+
+def item_to_wire(item: Item) -> dict[str, Any]:
+    return {name: to_wire(value) for name, value in item.items()}
+
+
+def from_wire(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _deserializer.deserialize(value) for name, value in item.items()}
+
+
+def conversation_of(item: Item) -> Conversation:
+    """The conversation that a record holds; whatever is missing or of an unexpected type counts as absent."""
+    config, ai = _map(item, "channel_config"), _map(item, "ai_config")
+    channel = _channel(_text(item, "channel_method"))
+    return Conversation(
+        key=ConversationKey(_text(item, "primary_channel"), _text(item, "conversation_id")),
+        channel=channel,
+        own_addresses=_present(
+            {
+                Channel.WHATSAPP: _text(config, "company_whatsapp_number"),
+                Channel.SMS: _text(config, "company_sms_number"),
+                Channel.EMAIL: _text(config, "company_email"),
+            }
+        ),
+        company_id=_text(item, "company_id"),
+        company_name=_text(item, "company_name"),
+        project_id=_text(item, "project_id"),
+        project_name=_text(item, "project_name"),
+        project_status=_text(item, "project_status") or None,
+        status=_text(item, "conversation_status"),
+        consent=item.get("comms_consent") is not False,
+        allowed_channels=_texts(item.get("allowed_channels")),
+        thread_id=_text(item, "thread_id") or None,
+        credentials=_credentials(item, config, channel),
+        ai=ai_settings_of(ai),
+        handed_off=_is_true(item, "hand_off_to_human") or _is_true(item, "handoff_to_human"),
+        handed_off_reason=_text(item, "hand_off_to_human_reason") or None,
+        auto_queue=_is_true(item, "auto_queue_reply_message"),
+        auto_queue_senders=(
+            *_texts(item.get("auto_queue_reply_message_from_number")),
+            *_texts(item.get("auto_queue_reply_message_from_email")),
+        ),
+        opening=tuple(_opening(item.get("messages"))),
+        project_data=_map(item, "project_data"),
+        person_name=_text(item, "recipient_first_name"),
+        created_at=_text(item, "created_at") or _text(item, "initial_request_timestamp"),
+        updated_at=_text(item, "updated_at"),
+        expires_at=_number(item, "ttl"),
+        **in_flight_of(item),
+    )
+
+
+def in_flight_of(item: Item) -> dict[str, Any]:
+    """The fields that we keep ourselves, of a whole record or of the part of one that an update returned."""
+    return {
+        "reference": _text(item, "reference"),
+        "opted_out": _is_true(item, "opted_out"),
+        "received": _number(item, "received") or 0,
+        "answered": _number(item, "answered") or 0,
+        "waiting": tuple(_waiting_of(each) for each in _maps(item.get("waiting"))),
+        "overflowing": _is_true(item, "overflowing"),
+        "recent_message_ids": _texts(item.get("recent_message_ids")),
+        "epoch": _number(item, "epoch") or 0,
+        "outgoing": _outgoing_of(item.get("outgoing")),
+        "unanswered_since": _moment(item, "unanswered_since"),
+        "last_inbound_at": _moment(item, "last_inbound_at"),
+        "rescues": _number(item, "rescues") or 0,
+        "rescued_at": _moment(item, "rescued_at"),
+    }
+
+
+def opened_item_of(conversation: Conversation) -> dict[str, Any]:
+    """A new record, in the shape in which the outbound engine would have written it."""
+    key, channel = conversation.key, conversation.channel or Channel.WHATSAPP
+    own_address = conversation.own_addresses.get(channel, "")
+    return {
+        "primary_channel": key.person,
+        "conversation_id": key.conversation_id,
+        "channel_method": str(channel),
+        "recipient_email" if channel == Channel.EMAIL else "recipient_tel": key.person,
+        "channel_config": {_OWN_ADDRESS[channel]: own_address},
+        "company_id": conversation.company_id,
+        "company_name": conversation.company_name,
+        "project_id": conversation.project_id,
+        "project_name": conversation.project_name,
+        "project_status": "active",
+        "conversation_status": conversation.status,
+        "hand_off_to_human": False,
+        "reference": conversation.reference,
+        "created_at": conversation.created_at,
+        "updated_at": conversation.created_at,
+    }
+
+
+_OWN_ADDRESS = {
+    Channel.WHATSAPP: "company_whatsapp_number",
+    Channel.SMS: "company_sms_number",
+    Channel.EMAIL: "company_email",
+}
+
+
+def waiting_item_of(message: Waiting) -> dict[str, Any]:
+    return {
+        "message_id": message.message_id,
+        "text": message.text,
+        "received_at": iso(message.received_at),
+        "from": message.sender,
+        "to": message.recipient,
+        "channel": str(message.channel),
+        **({"media": _media_items(message.media)} if message.media else {}),
+        **({"raw": dict(message.raw)} if message.raw else {}),
+        **({"clipped": True} if message.clipped else {}),
+    }
+
+
+def outgoing_item_of(outgoing: Outgoing) -> dict[str, Any]:
+    return {
+        "from": outgoing.after,
+        "to": outgoing.to,
+        "epoch": outgoing.epoch,
+        "state": str(outgoing.state),
+        "attempts": outgoing.attempts,
+        "token": outgoing.token,
+        "channel": str(outgoing.channel),
+        "sender": outgoing.sender,
+        "recipient": outgoing.recipient,
+        "parts": [{"text": part.text} for part in outgoing.parts],
+        "committed_at": iso(outgoing.committed_at),
+        "newest_at": iso(outgoing.newest_at),
+        "usage": _usage_item(outgoing.usage),
+    }
+
+
+def history_item_of(entry: HistoryEntry) -> dict[str, Any]:
+    """One message of the history. `role` is OpenAI's word for who spoke, `author` is ours."""
+    item = {
+        "conversation_id": entry.conversation_id,
+        "position": entry.position,
+        "number": entry.number,
+        "role": "user" if entry.author == Author.USER else "assistant",
+        "author": str(entry.author),
+        "text": entry.text,
+        "timestamp": iso(entry.at),
+        "channel": str(entry.channel),
+        "from": entry.sender,
+        "to": entry.recipient,
+        "media": _media_items(entry.media) or None,
+        "provider_message_id": entry.provider_id,
+        "raw": dict(entry.raw) or None,
+        "usage": _usage_item(entry.usage) if entry.usage else None,
+        "covers": {"from": entry.covers[0], "to": entry.covers[1]} if entry.covers else None,
+    }
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def history_entry_of(item: Item) -> HistoryEntry:
+    author = _text(item, "author")
+    return HistoryEntry(
+        conversation_id=_text(item, "conversation_id"),
+        position=_text(item, "position"),
+        author=Author(author) if author in set(Author) else Author.SYSTEM,
+        text=_text(item, "text"),
+        at=_moment(item, "timestamp") or _EPOCH,
+        channel=_channel(_text(item, "channel")) or Channel.WHATSAPP,
+        number=_number(item, "number") or 0,
+        sender=_text(item, "from"),
+        recipient=_text(item, "to"),
+        media=_media_of(item),
+        provider_id=_text(item, "provider_message_id") or None,
+        status=delivery_of(_text(item, "status")),
+        error_code=_text(item, "error_code") or None,
+    )
+
+
+def tenant_of(item: Item) -> Tenant | None:
+    """The tenant that an item of the tenants table describes; None if its key is not `channel:address`."""
+    name, _, address = _text(item, "address").partition(":")
+    channel = _channel(name)
+    if channel is None or not address:
+        return None
+    wish = _text(item, "unknown_senders")
+    return Tenant(
+        channel=channel,
+        address=address,
+        company_id=_text(item, "company_id"),
+        company_name=_text(item, "company_name"),
+        project_id=_text(item, "project_id"),
+        project_name=_text(item, "project_name"),
+        credentials_reference=_text(item, "credentials_reference") or None,
+        ai=ai_settings_of({**item, **_map(item, "ai_config")}),
+        burst_idle=_seconds(item, "burst_idle_seconds"),
+        burst_max=_seconds(item, "burst_max_seconds"),
+        fallback_text=_text(item, "fallback_text") or None,
+        fallback_window=_seconds(item, "fallback_window_seconds") or timedelta(hours=24),
+        unknown_senders=UnknownSender(wish) if wish in set(UnknownSender) else UnknownSender.FALLBACK,
+        messaging_service=_text(item, "messaging_service_sid") or None,
+    )
+
+
+def ai_settings_of(ai: Item) -> AiSettings:
+    tools = ai.get("tools")
+    return AiSettings(
+        engine=_text(ai, "engine") or None,
+        model=_text(ai, "model") or None,
+        instructions=_text(ai, "instructions") or None,
+        api_key_reference=_text(ai, "api_key_reference") or _text(ai, "ai_api_key_reference") or None,
+        tools=_texts(tools) if isinstance(tools, list) else None,
+        max_output_tokens=_number(ai, "max_output_tokens"),
+    )
+
+
+def delivery_of(word: str) -> Delivery | None:
+    return Delivery(word) if word in set(Delivery) else None
+
+
+def _credentials(item: Item, config: Item, channel: Channel | None) -> dict[str, str]:
+    """References by channel: `credentials_reference` is that of the record's own channel, older records name others."""
+    named = {each: _text(config, f"{each}_credentials_id") for each in Channel}
+    own = _text(item, "credentials_reference")
+    if own:
+        named |= {channel: own} if channel else {each: named[each] or own for each in Channel}
+    return _present(named)
+
+
+def _opening(messages: object) -> Iterable[Spoken]:
+    for message in _maps(messages)[-LONGEST_OPENING:]:
+        text = _text(message, "content")
+        if text:
+            yield Spoken(_AUTHORS.get(_text(message, "role"), Author.SYSTEM), text)
+
+
+_AUTHORS = {"assistant": Author.AI, "user": Author.USER}
+
+
+def _waiting_of(item: Item) -> Waiting:
+    return Waiting(
+        message_id=_text(item, "message_id"),
+        text=_text(item, "text"),
+        received_at=_moment(item, "received_at") or _EPOCH,
+        sender=_text(item, "from"),
+        recipient=_text(item, "to"),
+        channel=_channel(_text(item, "channel")) or Channel.WHATSAPP,
+        media=_media_of(item),
+        raw={name: str(value) for name, value in _map(item, "raw").items()},
+        clipped=_is_true(item, "clipped"),
+    )
+
+
+def _outgoing_of(value: object) -> Outgoing | None:
+    if not isinstance(value, Mapping) or _text(value, "state") not in set(OutgoingState):
+        return None
+    return Outgoing(
+        after=_number(value, "from") or 0,
+        to=_number(value, "to") or 0,
+        epoch=_number(value, "epoch") or 0,
+        state=OutgoingState(_text(value, "state")),
+        attempts=_number(value, "attempts") or 0,
+        token=_text(value, "token"),
+        claim=_text(value, "claim_token") or None,
+        claimed_at=_moment(value, "claimed_at"),
+        first_claimed_at=_moment(value, "first_claimed_at"),
+        channel=_channel(_text(value, "channel")) or Channel.WHATSAPP,
+        sender=_text(value, "sender"),
+        recipient=_text(value, "recipient"),
+        parts=tuple(
+            Part(_text(part, "text"), _text(part, "provider_id") or None) for part in _maps(value.get("parts"))
+        ),
+        committed_at=_moment(value, "committed_at") or _EPOCH,
+        newest_at=_moment(value, "newest_at") or _EPOCH,
+        usage=_usage_of(_map(value, "usage")),
+    )
+
+
+def _usage_item(usage: Usage) -> dict[str, Any]:
+    return {
+        "model": usage.model,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "milliseconds": usage.milliseconds,
+    }
+
+
+def _usage_of(item: Item) -> Usage:
+    return Usage(
+        model=_text(item, "model"),
+        input_tokens=_number(item, "input_tokens") or 0,
+        output_tokens=_number(item, "output_tokens") or 0,
+        milliseconds=_number(item, "milliseconds") or 0,
+    )
+
+
+def _media_items(media: tuple[Media, ...]) -> list[dict[str, str]]:
+    return [
+        {"url": each.url, "content_type": each.content_type, **({"name": each.name} if each.name else {})}
+        for each in media
+    ]
+
+
+def _media_of(item: Item) -> tuple[Media, ...]:
+    found = _maps(item.get("media"))
+    return tuple(Media(_text(each, "url"), _text(each, "content_type"), _text(each, "name")) for each in found)
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def _present(values: Mapping[Channel, str]) -> dict[str, str]:
+    return {str(name): value for name, value in values.items() if value}
+
+
+def _text(item: Item, name: str) -> str:
+    value = item.get(name)
+    return str(value) if isinstance(value, str | Decimal | int) and not isinstance(value, bool) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | set | tuple):
+        return ()
+    return tuple(str(each) for each in value if isinstance(each, str))
+
+
+def _map(item: Item, name: str) -> Mapping[str, Any]:
+    value = item.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _maps(value: object) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _is_true(item: Item, name: str) -> bool:
+    value = item.get(name)
+    return value is True or (isinstance(value, str) and value.lower() == "true") or value == Decimal(1)
+
+
+def _number(item: Item, name: str) -> int | None:
+    value = item.get(name)
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | float):
+        return None
+    return int(value)
+
+
+def _seconds(item: Item, name: str) -> timedelta | None:
+    value = _number(item, name)
+    return timedelta(seconds=value) if value is not None and value >= 0 else None
+
+
+def _moment(item: Item, name: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(_text(item, name))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _channel(word: str) -> Channel | None:
+    return Channel(word.lower()) if word.lower() in set(Channel) else None

@@ -1,0 +1,190 @@
+"""What Twilio posts to us: its signature, its messages, its delivery callbacks, and the TwiML that it reads."""
+
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qsl, urlsplit
+from xml.sax.saxutils import escape
+
+from twilio.request_validator import RequestValidator, add_port, get_signature_algorithm, remove_port
+
+from chalicelib.channels import sms, whatsapp
+from chalicelib.errors import Rejected
+from chalicelib.model import Channel, Delivery, Inbound, Media, OptOut, StatusUpdate
+from chalicelib.ports import Request, Secret
+
+#: The secret's fields that may sign a webhook. Source: the outbound engine's secrets; Twilio, "Webhooks security".
+_SIGNING_FIELDS = ("twilio_auth_token", "auth_token", "shared_key_secret")
+
+#: A form with more fields than this is not Twilio's.
+_MOST_FIELDS = 1_000
+
+#: Twilio's words for what becomes of a message. Source: Messages resource, "Message status values".
+_DELIVERY = {
+    "accepted": Delivery.QUEUED,  # taken, no sender chosen yet (Messaging Services)
+    "scheduled": Delivery.QUEUED,  # waits for its time
+    "queued": Delivery.QUEUED,
+    "sending": Delivery.SENDING,
+    "sent": Delivery.SENT,  # the carrier or WhatsApp has it
+    "delivered": Delivery.DELIVERED,
+    "read": Delivery.READ,  # WhatsApp only, where the person allows it
+    "failed": Delivery.FAILED,  # Twilio could not send it
+    "undelivered": Delivery.UNDELIVERED,  # the carrier or WhatsApp could not deliver it
+    "canceled": Delivery.FAILED,  # a scheduled message was taken back
+}
+
+
+class _Form(dict[str, list[str]]):
+    """Form fields with every value, as `RequestValidator` reads them."""
+
+    def getlist(self, name: str) -> list[str]:
+        return self[name]
+
+    def first(self, name: str) -> str:
+        values = self.get(name)
+        return values[0] if values else ""
+
+    def flat(self) -> dict[str, str]:
+        return {name: values[0] if len(values) == 1 else "\n".join(values) for name, values in self.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioWebhook:
+    """Twilio's webhooks for one channel."""
+
+    channel: Channel
+
+    def is_signed(self, request: Request) -> bool:
+        return bool(request.headers.get("x-twilio-signature"))
+
+    def verify(self, request: Request, secrets: Sequence[Secret]) -> bool:
+        signature = request.headers.get("x-twilio-signature", "")
+        given = signature.encode("utf-8", "replace")
+        return any(hmac.compare_digest(each.encode(), given) for each in _signatures(request, secrets))
+
+    def parse(self, request: Request, *, at: datetime) -> Inbound:
+        """Raises Rejected: 400 for a body that is not a message, 403 for one that names nobody we could believe."""
+        form = _form(request.body)
+        sender, recipient = _bare(form.first("From")), _bare(form.first("To"))
+        if not sender or not recipient:
+            raise Rejected(403, "addresses_missing", "the signature is missing or wrong")
+        message_id = form.first("MessageSid") or form.first("SmsMessageSid") or form.first("SmsSid")
+        if not message_id:
+            raise Rejected(400, "message_id_missing", "the form has no MessageSid")
+        return Inbound(
+            channel=self.channel,
+            message_id=message_id,
+            sender=sender,
+            recipient=recipient,
+            text=_text(form),
+            received_at=at,
+            media=tuple(_media(form)),
+            other_addresses=tuple(_other_addresses(form, sender)),
+            sender_pool=form.first("MessagingServiceSid") or None,
+            opt_out=_opt_out(form),
+            raw=form.flat(),
+        )
+
+    def parse_status(self, request: Request) -> StatusUpdate:
+        """Raises Rejected (400) for a body that is not a delivery callback."""
+        form = _form(request.body)
+        provider_id = form.first("MessageSid") or form.first("SmsSid")
+        word = form.first("MessageStatus") or form.first("SmsStatus")
+        if not provider_id or not word:
+            raise Rejected(400, "status_missing", "the form has no MessageSid or no MessageStatus")
+        own_address, person = form.first("From"), form.first("To")
+        is_whatsapp = whatsapp.PREFIX in (own_address + person)
+        return StatusUpdate(
+            channel=Channel.WHATSAPP if is_whatsapp else Channel.SMS,
+            provider_id=provider_id,
+            status=_DELIVERY.get(word.lower(), Delivery.UNKNOWN),
+            own_address=_bare(own_address),
+            person=_bare(person),
+            sender_pool=form.first("MessagingServiceSid") or None,
+            error_code=form.first("ErrorCode") or None,
+        )
+
+    def acknowledgement(self, text: str | None) -> str:
+        """TwiML. Source: Twilio, "TwiML for Programmable Messaging"."""
+        message = f"<Message>{escape(text)}</Message>" if text else ""
+        return f'<?xml version="1.0" encoding="UTF-8"?><Response>{message}</Response>'
+
+
+def _form(body: bytes) -> _Form:
+    """The fields, blank ones too, because Twilio signs them. Raises Rejected (400) for what is not a form."""
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="replace", max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise Rejected(400, "unreadable_body", "the body is not a form") from None
+    if not pairs:
+        raise Rejected(400, "empty_body", "the form is empty")
+    form = _Form()
+    for name, value in pairs:
+        form.setdefault(name, []).append(value)
+    return form
+
+
+def _signatures(request: Request, secrets: Sequence[Secret]) -> Iterator[str]:
+    """Every signature that we would accept, for each token and each way of writing the URL.
+
+    Twilio signs the URL with or without its default port. Source: `twilio.request_validator`.
+    """
+    algorithm = get_signature_algorithm(request.headers.get("x-twilio-webhooks-signature-settings", ""))
+    form = _form(request.body)
+    tokens = {secret[name] for secret in secrets for name in _SIGNING_FIELDS if secret.get(name)}
+    for token in tokens:
+        validator = RequestValidator(token)
+        for url in _spellings(request.urls):
+            try:
+                yield validator.compute_signature(url, form, algorithm)
+            except ValueError:  # an algorithm that nobody knows
+                return
+
+
+def _spellings(urls: Sequence[str]) -> list[str]:
+    parsed = [urlsplit(url) for url in urls]
+    return list(dict.fromkeys([*urls, *map(remove_port, parsed), *map(add_port, parsed)]))
+
+
+def _bare(address: str) -> str:
+    return address.strip().removeprefix(whatsapp.PREFIX).removeprefix(sms.PREFIX).strip()
+
+
+def _other_addresses(form: _Form, sender: str) -> Iterator[str]:
+    """A business-scoped user id beside the phone number. Source: Twilio changelog of 2026-07-20."""
+    other = _bare(form.first("ExternalUserId"))
+    if other and other != sender:
+        yield other
+
+
+def _opt_out(form: _Form) -> OptOut | None:
+    word = form.first("OptOutType").upper()
+    return OptOut(word) if word in set(OptOut) else None
+
+
+def _text(form: _Form) -> str:
+    """What the person wrote or chose. The body of a document is its file's name."""
+    kind, body = form.first("MessageType"), form.first("Body")
+    if kind == "document":
+        return ""
+    chosen = form.first("ButtonText") or form.first("ListTitle")
+    return body or chosen or _location(form)
+
+
+def _location(form: _Form) -> str:
+    latitude, longitude = form.first("Latitude"), form.first("Longitude")
+    if not latitude or not longitude:
+        return ""
+    place = ", ".join(filter(None, (form.first("Label"), form.first("Address"))))
+    return f"[location: {latitude}, {longitude}{', ' + place if place else ''}]"
+
+
+def _media(form: _Form) -> Iterator[Media]:
+    """Source: Twilio, "Webhook request": `MediaUrl0`, `MediaContentType0` and so on, `NumMedia` of them."""
+    count = form.first("NumMedia")
+    name = form.first("Body") if form.first("MessageType") == "document" else ""
+    for index in range(min(int(count), 10) if count.isdecimal() else 0):
+        url = form.first(f"MediaUrl{index}")
+        if url:
+            yield Media(url, form.first(f"MediaContentType{index}"), name)

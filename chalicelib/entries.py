@@ -1,0 +1,143 @@
+"""History entries made from what a record holds in flight; pure."""
+
+from collections.abc import Sequence
+
+from chalicelib.model import (
+    Author,
+    Conversation,
+    Delivery,
+    HistoryEntry,
+    Inbound,
+    Numbered,
+    Outgoing,
+    Spoken,
+    Waiting,
+)
+
+#: What a record keeps of one waiting message, in characters; the whole text is in the history then.
+LONGEST_WAITING_TEXT = 2_000
+
+#: And of the provider's parameters, in characters.
+LONGEST_WAITING_RAW = 3_000
+
+
+def waiting_of(message: Inbound) -> Waiting:
+    """The message as the record keeps it."""
+    raw = _raw(message)
+    too_much = sum(map(len, raw.values())) > LONGEST_WAITING_RAW
+    return Waiting(
+        message_id=message.message_id,
+        text=message.text[:LONGEST_WAITING_TEXT],
+        received_at=message.received_at,
+        sender=message.sender,
+        recipient=message.recipient,
+        channel=message.channel,
+        media=message.media,
+        raw={} if too_much else raw,
+        clipped=too_much or len(message.text) > LONGEST_WAITING_TEXT,
+    )
+
+
+def _raw(message: Inbound) -> dict[str, str]:
+    """Every parameter but the text, which is kept beside them."""
+    return {name: value for name, value in message.raw.items() if value != message.text or not value}
+
+
+def entry_of(conversation: Conversation, message: Inbound, number: int) -> HistoryEntry:
+    """The message as the history keeps it: whole, with every parameter of the provider."""
+    return HistoryEntry(
+        conversation_id=conversation.key.conversation_id,
+        position=Numbered.inbound(number),
+        author=Author.USER,
+        text=message.text,
+        at=message.received_at,
+        channel=message.channel,
+        number=number,
+        sender=message.sender,
+        recipient=message.recipient,
+        media=message.media,
+        provider_id=message.message_id,
+        raw=_raw(message),
+    )
+
+
+def entries_of_waiting(conversation: Conversation) -> list[HistoryEntry]:
+    """What waits in the record, as history. Clipped and overflowing messages were written whole when they came."""
+    numbered = enumerate(conversation.waiting, start=conversation.answered + 1)
+    return [_entry_of_waiting(conversation, message, number) for number, message in numbered if not message.clipped]
+
+
+def _entry_of_waiting(conversation: Conversation, message: Waiting, number: int) -> HistoryEntry:
+    return HistoryEntry(
+        conversation_id=conversation.key.conversation_id,
+        position=Numbered.inbound(number),
+        author=Author.USER,
+        text=message.text,
+        at=message.received_at,
+        channel=message.channel,
+        number=number,
+        sender=message.sender,
+        recipient=message.recipient,
+        media=message.media,
+        provider_id=message.message_id,
+        raw=message.raw,
+    )
+
+
+def entries_of_answer(conversation: Conversation, outgoing: Outgoing) -> list[HistoryEntry]:
+    """The unsent parts of an answer, as history."""
+    assert outgoing.claimed_at is not None, "an answer enters the history when it is claimed"
+    return [
+        HistoryEntry(
+            conversation_id=conversation.key.conversation_id,
+            position=Numbered.answer(outgoing.to, part),
+            author=Author.AI,
+            text=outgoing.parts[part].text,
+            at=outgoing.claimed_at,
+            channel=outgoing.channel,
+            number=outgoing.to,
+            sender=outgoing.sender,
+            recipient=outgoing.recipient,
+            usage=outgoing.usage,
+            covers=(outgoing.after, outgoing.to),
+        )
+        for part in outgoing.unsent
+    ]
+
+
+def all_waiting(conversation: Conversation, latest: Sequence[HistoryEntry]) -> list[Waiting]:
+    """Everything that waits, whole: what the record clipped or had no room for is taken from the history."""
+    whole = {entry.number: entry for entry in latest if entry.author == Author.USER}
+    numbers = range(conversation.answered + 1, conversation.received + 1)
+    kept = dict(zip(numbers, conversation.waiting, strict=False))
+    found = (_whole(kept.get(number), whole.get(number)) for number in numbers)
+    return [message for message in found if message is not None]
+
+
+def _whole(kept: Waiting | None, entry: HistoryEntry | None) -> Waiting | None:
+    if entry is None or (kept is not None and not kept.clipped):
+        return kept
+    return message_of(entry)
+
+
+def message_of(entry: HistoryEntry) -> Waiting:
+    """A message of the person as it was when it came in, whole."""
+    return Waiting(
+        message_id=entry.provider_id or "",
+        text=entry.text,
+        received_at=entry.at,
+        sender=entry.sender,
+        recipient=entry.recipient,
+        channel=entry.channel,
+        media=entry.media,
+    )
+
+
+def spoken_before(conversation: Conversation, latest: Sequence[HistoryEntry]) -> list[Spoken]:
+    """What was said up to the messages that wait now, the outbound engine's opening first."""
+    closed = (entry for entry in latest if entry.number <= conversation.answered and _was_said(entry))
+    return [*conversation.opening, *(Spoken(entry.author, entry.text) for entry in closed)]
+
+
+def _was_said(entry: HistoryEntry) -> bool:
+    return entry.status not in (Delivery.FAILED, Delivery.UNDELIVERED)

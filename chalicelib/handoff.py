@@ -1,0 +1,109 @@
+"""People: taking a conversation over, passing on what is for a human, and giving it back to the AI."""
+
+from chalicelib.context import Context
+from chalicelib.entries import entries_of_waiting
+from chalicelib.errors import TryAgain
+from chalicelib.lifecycle import human_reason
+from chalicelib.model import Conversation, ConversationKey, OutgoingState, Status
+from chalicelib.ports import Clock, Conversations, DrawPicture, History, Journal, PassOn, Queues
+
+#: How often a change of hands is decided again when the record moved under it.
+_ATTEMPTS = 5
+
+
+def pass_on(
+    conversation: Conversation,
+    *,
+    context: Context | None = None,
+    conversations: Conversations,
+    history: History,
+    queues: Queues,
+    draw: DrawPicture,
+    clock: Clock,
+    journal: Journal,
+) -> bool:
+    """Puts a conversation that a human owns on the handoff queue and closes what waits in it.
+
+    Messages are in the history before the record forgets them, and the record keeps saying that somebody waits until
+    the queue has the context: whatever dies in between is found by `rescue`. False if the record moved meanwhile.
+    """
+    reason = human_reason(conversation, conversation.key.person) or "handed_off"
+    history.write(entries_of_waiting(conversation))
+    queues.hand_to_human(
+        (context or draw(conversation)).stamped(queued=clock()), reason=conversation.handed_off_reason or reason
+    )
+    journal(
+        "passed_to_human",
+        "a human will answer",
+        conversation=conversation.reference,
+        message_id=conversation.newest_message_id,
+        reason=reason,
+    )
+    return conversations.close(conversation) is not None
+
+
+def take_over(
+    key: ConversationKey,
+    *,
+    reason: str,
+    words: str | None = None,
+    status: Status = Status.HANDED_OFF_TO_HUMAN,
+    seen: Conversation | None = None,
+    drop_claim: str | None = None,
+    conversations: Conversations,
+    pass_on: PassOn,
+    journal: Journal,
+) -> Conversation | None:
+    """HAND OVER: from now on no answer is committed or claimed; what waits goes to the handoff queue.
+
+    An answer that is READY is dropped, and so is the one that the caller itself has claimed (`drop_claim`). Given what
+    the caller has `seen`, it happens only if the record has not changed since: None, and nothing done, otherwise.
+    `reason` is a code for logs; `words` say more to the human and are kept in the record and on the queue only.
+    Raises TryAgain where the record would not hold still.
+    """
+    for _ in range(1 if seen else _ATTEMPTS):
+        current = seen or conversations.get(key)
+        if current is None:
+            return None
+        owned = conversations.change_hands(
+            current, to_human=True, reason=words or reason, status=status, drop_outgoing=_may_drop(current, drop_claim)
+        )
+        if owned is not None:
+            journal("handed_off", "a human takes over", conversation=owned.reference, reason=reason, status=status)
+            pass_on(owned)
+            return owned
+    if seen:
+        return None
+    raise TryAgain("the conversation changes faster than it can be handed over")
+
+
+def give_back(
+    key: ConversationKey, *, conversations: Conversations, pass_on: PassOn, journal: Journal
+) -> Conversation | None:
+    """GIVE BACK: the AI answers what is written from now on; everything before stays with the human."""
+    for _ in range(_ATTEMPTS):
+        current = conversations.get(key)
+        if current is None:
+            return None
+        if current.somebody_waits and not pass_on(current):
+            continue
+        current = conversations.get(key) or current
+        returned = conversations.change_hands(
+            current, to_human=False, reason=None, status=Status(_status_after(current)), drop_outgoing=False
+        )
+        if returned is not None:
+            journal("given_back", "the AI answers again", conversation=returned.reference)
+            return returned
+    raise TryAgain("the conversation changes faster than it can be given back")
+
+
+def _may_drop(conversation: Conversation, claim: str | None) -> bool:
+    outgoing = conversation.outgoing
+    if outgoing is None:
+        return False
+    return outgoing.state == OutgoingState.READY or (claim is not None and outgoing.claim == claim)
+
+
+def _status_after(conversation: Conversation) -> str:
+    known = conversation.status in set(Status)
+    return conversation.status if known else Status.HANDED_OFF_TO_HUMAN

@@ -1,0 +1,43 @@
+"""Which conversation a message belongs to; pure."""
+
+from collections.abc import Sequence
+
+from chalicelib.lifecycle import bare, is_open
+from chalicelib.model import Conversation, Inbound, Tenant
+
+
+def candidates(found: Sequence[Conversation], message: Inbound, tenant: Tenant | None) -> list[Conversation]:
+    """The open records of the person that this message can belong to."""
+    now = message.received_at.timestamp()
+    return [each for each in found if is_open(each, now) and _may_belong(each, message, tenant)]
+
+
+def choose(found: Sequence[Conversation], message: Inbound, tenant: Tenant | None) -> Conversation | None:
+    """The newest open conversation that names the address the person wrote to.
+
+    A record that does not name its own address matches when it is the person's only candidate.
+    """
+    possible = candidates(found, message, tenant)
+    named = [each for each in possible if _names_address(each, message)]
+    if named:
+        return max(named, key=_age)
+    return possible[0] if len(possible) == 1 else None
+
+
+def _may_belong(conversation: Conversation, message: Inbound, tenant: Tenant | None) -> bool:
+    if conversation.own_addresses.get(message.channel):
+        return _names_address(conversation, message)
+    return tenant is None or not _belongs_to_another_company(conversation, tenant)
+
+
+def _names_address(conversation: Conversation, message: Inbound) -> bool:
+    named = conversation.own_addresses.get(message.channel)
+    return bool(named) and bare(named or "") in (bare(message.recipient), bare(message.sender_pool or "-"))
+
+
+def _belongs_to_another_company(conversation: Conversation, tenant: Tenant) -> bool:
+    return bool(conversation.company_id and tenant.company_id) and conversation.company_id != tenant.company_id
+
+
+def _age(conversation: Conversation) -> tuple[str, str, str]:
+    return (conversation.created_at, conversation.updated_at, conversation.key.conversation_id)

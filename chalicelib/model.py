@@ -1,0 +1,375 @@
+"""The nouns of the relay and the states they can be in; frozen, without any input or output."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Channel(StrEnum):
+    """A way in which a person reaches us; the words that the outbound engine uses in `channel_method`."""
+
+    WHATSAPP = "whatsapp"
+    SMS = "sms"
+    EMAIL = "email"
+
+
+class Status(StrEnum):
+    """`conversation_status`: how far the newest exchange has come. `lifecycle.NEXT` says what may follow."""
+
+    INITIAL_MESSAGE_SENT = "initial_message_sent"  #: the outbound engine has opened the conversation
+    USER_REPLY_RECEIVED = "user_reply_received"  #: the person wrote and nobody has answered yet
+    AI_PROCESSING = "ai_processing"  #: an engine is being asked; shown by desks, see `lifecycle.NEXT`
+    AI_RESPONSE_READY = "ai_response_ready"  #: an answer is committed and about to be sent
+    AI_RESPONSE_SENT = "ai_response_sent"  #: the provider accepted the answer
+    HANDED_OFF_TO_HUMAN = "handed_off_to_human"  #: a human has it; the AI is silent
+    HUMAN_RESPONSE_SENT = "human_response_sent"  #: a human has answered and still has it
+    AI_FAILED = "ai_failed"  #: the engine could not answer, so a human has it
+    SEND_FAILED = "send_failed"  #: the provider refused an answer or could not deliver it
+    OPTED_OUT = "opted_out"  #: the person wants no messages; nothing is sent
+    CLOSED = "closed"  #: over; a reply finds no conversation here
+
+
+class Delivery(StrEnum):
+    """What the provider says of one message that we sent. `lifecycle.RANK` orders them."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+    UNDELIVERED = "undelivered"
+    UNKNOWN = "unknown"  #: a word that we do not know; recorded nowhere, logged
+
+
+class Author(StrEnum):
+    """Who wrote a message of the history."""
+
+    USER = "user"
+    AI = "ai"
+    HUMAN = "human"
+    SYSTEM = "system"
+
+
+class OutgoingState(StrEnum):
+    READY = "READY"  #: committed; any sender may claim it
+    CLAIMED = "CLAIMED"  #: one sender has it, and it may be out already
+
+
+class OptOut(StrEnum):
+    """What Twilio's Advanced Opt-Out recognised in a message (`OptOutType`)."""
+
+    STOP = "STOP"
+    START = "START"
+    HELP = "HELP"
+
+
+class UnknownSender(StrEnum):
+    """What a tenant wants done with somebody who has no open conversation."""
+
+    FALLBACK = "fallback"
+    OPEN_CONVERSATION = "open_conversation"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file that came with a message: where the provider keeps it, its MIME type and its name, if it has one."""
+
+    url: str
+    content_type: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """A message as it came in, in our words; `raw` holds every parameter as the provider sent it."""
+
+    channel: Channel
+    message_id: str
+    sender: str  #: the person's address without channel prefix
+    recipient: str  #: our own address without channel prefix
+    text: str
+    received_at: datetime
+    media: tuple[Media, ...] = ()
+    other_addresses: tuple[str, ...] = ()  #: further names of the same person, such as a BSUID
+    sender_pool: str | None = None  #: the Messaging Service that our address belongs to
+    opt_out: OptOut | None = None
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.sender, *self.other_addresses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusUpdate:
+    """A delivery callback in our words."""
+
+    channel: Channel
+    provider_id: str
+    status: Delivery
+    own_address: str
+    person: str
+    sender_pool: str | None = None
+    error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationKey:
+    """The primary key of a conversation record."""
+
+    person: str
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A message that nobody has answered yet, as the record keeps it."""
+
+    message_id: str
+    text: str
+    received_at: datetime
+    sender: str
+    recipient: str
+    channel: Channel
+    media: tuple[Media, ...] = ()
+    raw: Mapping[str, str] = field(default_factory=dict)  #: what else the provider said of it
+    clipped: bool = False  #: the whole message is in the history under the same number
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One provider message of an answer; `provider_id` is there once it went out."""
+
+    text: str
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What an engine's answer cost: its model, tokens and milliseconds."""
+
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    milliseconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """The one answer of a conversation that is on its way; it covers the messages `(after, to]`."""
+
+    after: int
+    to: int
+    epoch: int
+    state: OutgoingState
+    token: str  #: made by the turn that committed it; tells one answer from the next
+    channel: Channel
+    sender: str  #: our own address
+    recipient: str  #: the person's address
+    parts: tuple[Part, ...]
+    committed_at: datetime
+    newest_at: datetime  #: when the newest message that it covers came in
+    usage: Usage = field(default_factory=Usage)
+    attempts: int = 0
+    claim: str | None = None  #: made by the sender that claimed it
+    claimed_at: datetime | None = None
+    first_claimed_at: datetime | None = None
+
+    @property
+    def unsent(self) -> list[int]:
+        return [index for index, part in enumerate(self.parts) if part.provider_id is None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiSettings:
+    """How a tenant's or conversation's AI answers. Empty fields are filled from the tenant."""
+
+    engine: str | None = None
+    model: str | None = None
+    instructions: str | None = None
+    api_key_reference: str | None = None
+    tools: tuple[str, ...] | None = None
+    max_output_tokens: int | None = None
+
+    def or_else(self, other: "AiSettings") -> "AiSettings":
+        """These settings, gaps filled from `other`."""
+        return AiSettings(
+            engine=self.engine or other.engine,
+            model=self.model or other.model,
+            instructions=self.instructions or other.instructions,
+            api_key_reference=self.api_key_reference or other.api_key_reference,
+            tools=self.tools if self.tools is not None else other.tools,
+            max_output_tokens=self.max_output_tokens or other.max_output_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """One company's own address on one channel, and how it wants to be spoken for."""
+
+    channel: Channel
+    address: str
+    company_id: str = ""
+    company_name: str = ""
+    project_id: str = ""
+    project_name: str = ""
+    credentials_reference: str | None = None
+    ai: AiSettings = field(default_factory=AiSettings)
+    burst_idle: timedelta | None = None
+    burst_max: timedelta | None = None
+    fallback_text: str | None = None
+    fallback_window: timedelta = timedelta(hours=24)
+    unknown_senders: UnknownSender = UnknownSender.FALLBACK
+    apology_text: str | None = None
+    messaging_service: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bursts:
+    """How long a person may take to finish: after the newest message, and at most after the oldest."""
+
+    idle: timedelta
+    longest: timedelta
+
+    def idle_for(self, tenant: Tenant | None) -> timedelta:
+        return tenant.burst_idle if tenant and tenant.burst_idle is not None else self.idle
+
+    def longest_for(self, tenant: Tenant | None) -> timedelta:
+        return tenant.burst_max if tenant and tenant.burst_max is not None else self.longest
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One line of the conversation so far, as an engine needs it."""
+
+    author: Author
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A conversation record: what the outbound engine wrote and what we keep in flight. Gaps are normal."""
+
+    key: ConversationKey
+    channel: Channel | None = None
+    own_addresses: Mapping[str, str] = field(default_factory=dict)  #: by channel
+    company_id: str = ""
+    company_name: str = ""
+    project_id: str = ""
+    project_name: str = ""
+    project_status: str | None = None
+    status: str = ""
+    consent: bool = True
+    allowed_channels: tuple[str, ...] = ()
+    thread_id: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)  #: references to secrets, by channel
+    ai: AiSettings = field(default_factory=AiSettings)
+    handed_off: bool = False
+    handed_off_reason: str | None = None
+    auto_queue: bool = False
+    auto_queue_senders: tuple[str, ...] = ()
+    opted_out: bool = False
+    opening: tuple[Spoken, ...] = ()  #: what was said before the first reply came in
+    project_data: Mapping[str, Any] = field(default_factory=dict)
+    person_name: str = ""
+    created_at: str = ""
+    updated_at: str = ""
+    expires_at: int | None = None  #: epoch seconds
+
+    reference: str = ""  #: random and opaque; what logs call this conversation
+    received: int = 0
+    answered: int = 0
+    waiting: tuple[Waiting, ...] = ()
+    overflowing: bool = False
+    recent_message_ids: tuple[str, ...] = ()
+    epoch: int = 0
+    outgoing: Outgoing | None = None
+    unanswered_since: datetime | None = None
+    last_inbound_at: datetime | None = None
+    rescues: int = 0
+    rescued_at: datetime | None = None
+
+    @property
+    def newest_message_id(self) -> str | None:
+        return self.recent_message_ids[-1] if self.recent_message_ids else None
+
+    @property
+    def somebody_waits(self) -> bool:
+        return self.received > self.answered
+
+    def number_of(self, message_id: str) -> int | None:
+        """The number of a recent message. Every received message adds one id, so ids count back from the newest."""
+        if message_id not in self.recent_message_ids:
+            return None
+        index = self.recent_message_ids.index(message_id)
+        return self.received - (len(self.recent_message_ids) - 1 - index)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One message of the history, in or out. `position` sorts in the order of the conversation."""
+
+    conversation_id: str
+    position: str
+    author: Author
+    text: str
+    at: datetime
+    channel: Channel
+    number: int
+    sender: str = ""
+    recipient: str = ""
+    media: tuple[Media, ...] = ()
+    provider_id: str | None = None
+    status: Delivery | None = None
+    error_code: str | None = None
+    usage: Usage | None = None
+    covers: tuple[int, int] | None = None  #: `(after, to]`, for an answer
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What an engine is asked: who speaks, what was said, and the messages that wait for one answer."""
+
+    reference: str
+    company_name: str
+    project_name: str
+    person_name: str
+    channel: Channel
+    settings: AiSettings
+    history: Sequence[Spoken]
+    waiting: Sequence[Waiting]
+    project_data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an engine came back with: a text to send, or the wish that a human takes over."""
+
+    text: str = ""
+    hand_off_reason: str | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+class Numbered:
+    """Positions in the history: numbers make them deterministic, so that writing one twice is harmless."""
+
+    @staticmethod
+    def inbound(number: int) -> str:
+        return f"{number:010d}#0-in"
+
+    @staticmethod
+    def answer(to: int, part: int) -> str:
+        return f"{to:010d}#1-ai#{part:02d}"
+
+    @staticmethod
+    def human(after: int, at: datetime, identifier: str) -> str:
+        return f"{after:010d}#2-human#{at.isoformat()}#{identifier}"
+
+    @staticmethod
+    def number_of(position: str) -> int:
+        return int(position.split("#", 1)[0])

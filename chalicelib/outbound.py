@@ -1,0 +1,110 @@
+"""The answer on its way: its provider, its parts, and what follows once it is out."""
+
+from dataclasses import replace
+
+from chalicelib.context import credentials_reference
+from chalicelib.errors import Refused
+from chalicelib.model import Conversation, Delivery, Numbered, Outgoing, Part
+from chalicelib.ports import (
+    Clock,
+    Conversations,
+    History,
+    Journal,
+    OutgoingChannel,
+    Providers,
+    Route,
+    Secret,
+    Secrets,
+    Tenants,
+)
+
+#: An answer is claimed this often before a human gets it.
+MOST_ATTEMPTS = 3
+
+
+def outgoing_of(conversation: Conversation) -> Outgoing:
+    assert conversation.outgoing is not None, "this record has an answer on its way"
+    return conversation.outgoing
+
+
+def provider_of(
+    conversation: Conversation, tenants: Tenants, secrets: Secrets, providers: Providers
+) -> tuple[Secret, OutgoingChannel]:
+    """The credentials of the answer on its way, and its provider with them. Raises Refused without any."""
+    outgoing = outgoing_of(conversation)
+    tenant = tenants.at(outgoing.channel, outgoing.sender)
+    reference = credentials_reference(conversation, tenant, outgoing.channel)
+    found = secrets.current(reference) if reference else ()
+    if not found:
+        raise Refused("no_channel_credentials", "there are no usable credentials for this channel")
+    return found[0], providers.sender(outgoing.channel, found[0], tenant=tenant)
+
+
+def with_part(conversation: Conversation, part: int, provider_id: str) -> Conversation:
+    """The conversation as it is once this part of its answer is out."""
+    outgoing = outgoing_of(conversation)
+    parts = list(outgoing.parts)
+    parts[part] = Part(parts[part].text, provider_id)
+    return replace(conversation, outgoing=replace(outgoing, parts=tuple(parts)))
+
+
+def conclude(
+    sent: Conversation,
+    *,
+    conversations: Conversations,
+    history: History,
+    route: Route,
+    clock: Clock,
+    journal: Journal,
+) -> None:
+    """FINISH: every part is out. The record forgets the answer, the history learns its ids, and who waits is woken."""
+    outgoing = outgoing_of(sent)
+    at = clock()
+    after = conversations.finish(sent, at=at)
+    if after is None:
+        journal("answer_already_finished", "somebody else has finished this answer", conversation=sent.reference)
+        return
+    note_provider_ids(sent, history=history, clock=clock)
+    journal(
+        "answer_sent",
+        "the provider has taken the answer",
+        conversation=after.reference,
+        provider_ids=[part.provider_id for part in outgoing.parts],
+        seconds=(at - outgoing.newest_at).total_seconds(),
+    )
+    if after.somebody_waits:
+        route(after)
+
+
+def note_provider_ids(sent: Conversation, *, history: History, clock: Clock) -> None:
+    """Tells the history which provider message each part of the answer became."""
+    outgoing = outgoing_of(sent)
+    for number, part in enumerate(outgoing.parts):
+        if part.provider_id is not None:
+            history.mark(
+                sent.key.conversation_id,
+                Numbered.answer(outgoing.to, number),
+                status=Delivery.QUEUED,
+                provider_id=part.provider_id,
+                error_code=None,
+                at=clock(),
+            )
+
+
+def note_failure(
+    claimed: Conversation, code: str, *, conversations: Conversations, history: History, clock: Clock
+) -> None:
+    """Tells the history what is out of an answer that is over, and that the rest of it failed with `code`."""
+    current = conversations.get(claimed.key)
+    if current is None or current.outgoing is None or current.outgoing.token != outgoing_of(claimed).token:
+        return
+    note_provider_ids(current, history=history, clock=clock)
+    for part in current.outgoing.unsent:
+        history.mark(
+            current.key.conversation_id,
+            Numbered.answer(current.outgoing.to, part),
+            status=Delivery.FAILED,
+            provider_id=None,
+            error_code=code,
+            at=clock(),
+        )

@@ -1,0 +1,324 @@
+"""What the stages need from outside; each port has an adapter in `channels`, `engines` or `aws`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from chalicelib.context import Context
+from chalicelib.model import (
+    Answer,
+    Channel,
+    Conversation,
+    ConversationKey,
+    Delivery,
+    HistoryEntry,
+    Inbound,
+    Outgoing,
+    Status,
+    StatusUpdate,
+    Tenant,
+    Turn,
+    Waiting,
+)
+
+Secret = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An HTTP request: `urls` are the forms in which the sender may have known its address, likeliest first."""
+
+    urls: tuple[str, ...]
+    headers: Mapping[str, str]  #: names in lower case
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The message is in the record now, or was before (`again`); `conversation` is the record after it."""
+
+    conversation: Conversation
+    number: int
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whether a sender got the answer, and the record after that; None where there is no record."""
+
+    granted: bool
+    conversation: Conversation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What a history entry said before a delivery status was merged into it; None where there is no such entry."""
+
+    advanced: bool
+    known: bool
+    had_provider_id: bool
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime:
+        """The time now, with time zone UTC."""
+        ...
+
+
+class Identifiers(Protocol):
+    def __call__(self) -> str:
+        """A new random identifier that nobody can guess."""
+        ...
+
+
+class Journal(Protocol):
+    def __call__(self, action: str, message: str, **fields: object) -> None:
+        """Writes one line: an action for machines, a sentence for people, and ids. Never contents."""
+        ...
+
+
+class Tenants(Protocol):
+    def at(self, channel: Channel, address: str) -> Tenant | None:
+        """The tenant whose own address on `channel` this is; read through a cache of minutes."""
+        ...
+
+    def addresses(self) -> Iterable[Tenant]:
+        """Every tenant address there is; read from the table."""
+        ...
+
+
+class Secrets(Protocol):
+    def current(self, reference: str) -> Sequence[Secret]:
+        """Every value that is valid now, newest first; empty where there is none. Cached for minutes."""
+        ...
+
+    def refreshed(self, reference: str) -> Sequence[Secret] | None:
+        """The values read anew, or None if they were read less than a minute ago."""
+        ...
+
+
+class Conversations(Protocol):
+    """The conversation records. Each method that writes is one atomic conditional update; None means a lost race."""
+
+    def of_person(self, address: str) -> Sequence[Conversation]:
+        """All records of a person, strongly consistent."""
+        ...
+
+    def get(self, key: ConversationKey) -> Conversation | None: ...
+
+    def open(self, conversation: Conversation) -> bool:
+        """Creates the record unless it exists; whether it was created."""
+        ...
+
+    def record(self, seen: Conversation, message: Waiting, *, opted_out: bool | None) -> Recorded:
+        """RECORD: takes the message in, unless its id is known, and remembers what it says of opting out, if anything.
+
+        `seen` is the record as it was read. Whoever owns the conversation, the message waits until it is closed.
+        """
+        ...
+
+    def close(self, seen: Conversation) -> Conversation | None:
+        """Closes everything that waits in `seen`, because a human has it; its history is written already."""
+        ...
+
+    def commit(self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool) -> Conversation | None:
+        """COMMIT: closes the messages that `outgoing` covers and makes it the answer on its way."""
+        ...
+
+    def claim(self, key: ConversationKey, *, claim: str, at: datetime) -> Claim:
+        """CLAIM: READY becomes CLAIMED for this sender, if no human took over since."""
+        ...
+
+    def sent_part(self, key: ConversationKey, *, token: str, part: int, provider_id: str) -> Conversation | None:
+        """Notes that a part went out; the record after it."""
+        ...
+
+    def finish(self, seen: Conversation, *, at: datetime) -> Conversation | None:
+        """FINISH: the answer of `seen` is out; the record after it."""
+        ...
+
+    def release(self, seen: Conversation) -> Conversation | None:
+        """CLAIMED becomes READY again: what was not sent may be claimed once more."""
+        ...
+
+    def drop(self, seen: Conversation) -> Conversation | None:
+        """Removes an answer that must not be sent any more; the record after it."""
+        ...
+
+    def change_hands(
+        self, seen: Conversation, *, to_human: bool, reason: str | None, status: str, drop_outgoing: bool
+    ) -> Conversation | None:
+        """HAND OVER or GIVE BACK: the next epoch begins. Giving back also closes everything received."""
+        ...
+
+    def set_status(self, key: ConversationKey, status: str, *, after: str, at: datetime) -> bool:
+        """Sets `conversation_status` if it is `after` now."""
+        ...
+
+    def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
+        """Records in which somebody has waited since `before`, longest first."""
+        ...
+
+    def rescued(self, seen: Conversation, *, at: datetime) -> Conversation | None:
+        """Counts an attempt to rescue, if nobody else has since."""
+        ...
+
+
+class History(Protocol):
+    """The messages of a conversation, one entry each."""
+
+    def write(self, entries: Sequence[HistoryEntry]) -> None:
+        """Writes entries; writing one twice is harmless."""
+        ...
+
+    def begin(self, entry: HistoryEntry) -> None:
+        """Writes an entry that delivery callbacks will change; leaves it alone where it exists."""
+        ...
+
+    def latest(self, conversation_id: str, *, limit: int) -> Sequence[HistoryEntry]:
+        """The newest entries in the order of the conversation."""
+        ...
+
+    def holds(self, provider_id: str) -> bool:
+        """Whether a message of this provider id is in any history. May lag behind by seconds."""
+        ...
+
+    def mark(
+        self,
+        conversation_id: str,
+        position: str,
+        *,
+        status: Delivery,
+        provider_id: str | None,
+        error_code: str | None,
+        at: datetime,
+    ) -> Marked:
+        """Merges a delivery status by rank."""
+        ...
+
+
+class Fallbacks(Protocol):
+    def may_send(self, own_address: str, person: str, *, at: datetime, window: timedelta) -> bool:
+        """Whether no fallback went to this person from this address within `window`; if so, one counts as sent now."""
+        ...
+
+
+class Queues(Protocol):
+    def wake_turn(self, context: Context, *, delay: timedelta) -> None: ...
+
+    def wake_sender(self, context: Context) -> None: ...
+
+    def hand_to_human(self, context: Context, *, reason: str) -> None: ...
+
+
+class IncomingChannel(Protocol):
+    """What a webhook needs to know of a channel. Pure."""
+
+    def is_signed(self, request: Request) -> bool: ...
+
+    def verify(self, request: Request, secrets: Sequence[Secret]) -> bool:
+        """Whether any of the secrets signed this request; in constant time."""
+        ...
+
+    def parse(self, request: Request, *, at: datetime) -> Inbound:
+        """Raises Rejected where the body is not a message."""
+        ...
+
+    def parse_status(self, request: Request) -> StatusUpdate:
+        """Raises Rejected where the body is not a delivery callback."""
+        ...
+
+    def acknowledgement(self, text: str | None) -> str:
+        """The body of the answer to the webhook, which may carry one message for the person."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A message that the provider says it has taken from us."""
+
+    provider_id: str
+    text: str
+    at: datetime | None
+
+
+class OutgoingChannel(Protocol):
+    """What the sender needs from a channel's provider, with one tenant's credentials."""
+
+    def post(self, outgoing: Outgoing, part: int, *, callback_url: str | None) -> str:
+        """Sends one part; the provider's id of it. Raises Refused, TryAgain or Unconfirmed."""
+        ...
+
+    def posted_since(self, outgoing: Outgoing, since: datetime) -> Sequence[Posted]:
+        """What the provider took from us for this person since then. Raises TryAgain."""
+        ...
+
+
+class Providers(Protocol):
+    def sender(self, channel: Channel, secret: Secret, *, tenant: Tenant | None) -> OutgoingChannel: ...
+
+
+class Splitter(Protocol):
+    def split(self, channel: Channel, text: str) -> Sequence[str]:
+        """The text in the channel's format, in parts that the provider takes."""
+        ...
+
+
+class References(Protocol):
+    """Opaque names for our own messages, for URLs that leave us."""
+
+    def seal(self, key: ConversationKey, position: str, secret: Secret) -> str: ...
+
+    def unseal(self, reference: str, secrets: Sequence[Secret]) -> tuple[ConversationKey, str] | None: ...
+
+
+class Engine(Protocol):
+    def answer(self, turn: Turn, secrets: Sequence[Secret]) -> Answer:
+        """Thinks. Raises Refused, TryAgain or Unconfirmed; has no effect that cannot be thrown away."""
+        ...
+
+
+class Engines(Protocol):
+    def named(self, name: str | None) -> Engine:
+        """The engine of that name, the default one for None. Raises Refused for a name that is not in the table."""
+        ...
+
+
+class DrawPicture(Protocol):
+    def __call__(self, conversation: Conversation) -> Context:
+        """The complete picture of a conversation and its newest message, for a queue."""
+        ...
+
+
+class PassOn(Protocol):
+    def __call__(self, conversation: Conversation, *, context: Context | None = None) -> bool:
+        """Hands what waits to a human; False if the record moved meanwhile. See `handoff.pass_on`."""
+        ...
+
+
+class TakeOver(Protocol):
+    def __call__(
+        self,
+        key: ConversationKey,
+        *,
+        reason: str,
+        words: str | None = None,
+        status: Status = ...,
+        seen: Conversation | None = None,
+        drop_claim: str | None = None,
+    ) -> Conversation | None:
+        """Gives the conversation to a human. See `handoff.take_over`."""
+        ...
+
+
+class Route(Protocol):
+    def __call__(self, conversation: Conversation, *, context: Context | None = None) -> str:
+        """Wakes whoever must act next; `human`, `sender`, `turn` or `nobody`. See `route.route`."""
+        ...
+
+
+class CallbackUrl(Protocol):
+    def __call__(self, key: ConversationKey, position: str, secret: Secret) -> str | None:
+        """Where the provider reports on the message at `position`; None if our own address is not configured."""
+        ...

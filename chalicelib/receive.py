@@ -1,0 +1,212 @@
+"""Stage 1, the IncomingWebhookHandler: records a message once, and wakes whoever must answer, every time."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chalicelib.authenticity import demand_signed_form, forbidden, signers, tenant_at
+from chalicelib.context import Context, context_of
+from chalicelib.entries import entry_of, waiting_of
+from chalicelib.lifecycle import nothing_may_be_sent
+from chalicelib.lookup import candidates, choose
+from chalicelib.model import (
+    Conversation,
+    ConversationKey,
+    Inbound,
+    OptOut,
+    Status,
+    Tenant,
+    UnknownSender,
+)
+from chalicelib.ports import (
+    Clock,
+    Conversations,
+    Fallbacks,
+    History,
+    Identifiers,
+    IncomingChannel,
+    Journal,
+    Recorded,
+    Request,
+    Route,
+    Secrets,
+    Tenants,
+)
+
+_DEFAULT_FALLBACK = "This conversation is no longer active. Please contact {company_name} directly."
+
+
+def receive(
+    request: Request,
+    *,
+    incoming: IncomingChannel,
+    conversations: Conversations,
+    history: History,
+    tenants: Tenants,
+    secrets: Secrets,
+    fallbacks: Fallbacks,
+    route: Route,
+    clock: Clock,
+    identifiers: Identifiers,
+    journal: Journal,
+) -> str:
+    """Takes one message in; the body of the answer for the provider.
+
+    The one write comes first, then the wake-up. If anything fails in between, the error tells the provider to deliver
+    again, and the second delivery wakes without recording. Raises Rejected for what must not be taken in.
+    """
+    received = clock()
+    demand_signed_form(incoming, request)
+    message = incoming.parse(request, at=received)
+    tenant = tenant_at(tenants, message.channel, message.recipient, message.sender_pool)
+    found = _authentic(request, message, tenant, incoming, conversations, secrets)
+    validated = clock()
+    conversation = choose(found, message, tenant)
+    if conversation is None and _opens(tenant, message):
+        conversation = _opened(message, tenant, found, conversations, identifiers)
+    if conversation is None:
+        return incoming.acknowledgement(_fallback(message, tenant, found, fallbacks, clock, journal))
+    if _is_old(conversation, message, history):
+        journal("message_duplicate", "an old message came again", message_id=message.message_id, old=True)
+        return incoming.acknowledgement(None)
+    recorded = _record(conversation, message, conversations, history, journal)
+    context = _context(recorded, message, tenant, identifiers(), clock).stamped(received=received, validated=validated)
+    if recorded.number > recorded.conversation.answered:
+        route(recorded.conversation, context=context)
+    return incoming.acknowledgement(None)
+
+
+def _authentic(
+    request: Request,
+    message: Inbound,
+    tenant: Tenant | None,
+    incoming: IncomingChannel,
+    conversations: Conversations,
+    secrets: Secrets,
+) -> Sequence[Conversation]:
+    """The person's records that this request may speak for.
+
+    The tenant's credentials speak for all of them, a conversation's own for that one. A request that the tenant's
+    credentials signed costs no read before it is believed.
+    """
+    if tenant and signers(incoming, request, [tenant.credentials_reference], secrets):
+        return _records_of(message, tenant, conversations)
+    found = candidates(_records_of(message, tenant, conversations), message, tenant)
+    own = {each.key: each.credentials.get(message.channel) for each in found}
+    believed = signers(incoming, request, own.values(), secrets)
+    spoken_for = [each for each in found if own[each.key] in believed]
+    if not spoken_for:
+        raise forbidden("signature_wrong")
+    return spoken_for
+
+
+def _records_of(message: Inbound, tenant: Tenant | None, conversations: Conversations) -> Sequence[Conversation]:
+    """The records under the first of the person's addresses that has any for this message."""
+    found: Sequence[Conversation] = ()
+    for address in message.addresses:
+        found = [*found, *conversations.of_person(address)]
+        if choose(found, message, tenant):
+            break
+    return found
+
+
+def _is_old(conversation: Conversation, message: Inbound, history: History) -> bool:
+    """Whether this message was closed so long ago that the record has forgotten its id."""
+    remembers_all = conversation.received <= len(conversation.recent_message_ids)
+    if remembers_all or message.message_id in conversation.recent_message_ids:
+        return False
+    return history.holds(message.message_id)
+
+
+def _record(
+    conversation: Conversation,
+    message: Inbound,
+    conversations: Conversations,
+    history: History,
+    journal: Journal,
+) -> Recorded:
+    waiting = waiting_of(message)
+    recorded = conversations.record(conversation, waiting, opted_out=_opting(message))
+    after = recorded.conversation
+    if (waiting.clipped or after.overflowing) and recorded.number > after.answered:
+        history.write([entry_of(after, message, recorded.number)])
+    journal(
+        "message_duplicate" if recorded.again else "message_recorded",
+        "the message was recorded before" if recorded.again else "the message is recorded",
+        conversation=after.reference,
+        message_id=message.message_id,
+        number=recorded.number,
+        channel=message.channel,
+    )
+    return recorded
+
+
+def _opting(message: Inbound) -> bool | None:
+    """What the message changes: True opts out, False opts in again, None leaves it."""
+    return {OptOut.STOP: True, OptOut.START: False}.get(message.opt_out) if message.opt_out else None
+
+
+def _context(recorded: Recorded, message: Inbound, tenant: Tenant | None, request_id: str, clock: Clock) -> Context:
+    whole = replace(waiting_of(message), text=message.text)
+    return context_of(recorded.conversation, whole, tenant=tenant, request_id=request_id, at=clock())
+
+
+def _opens(tenant: Tenant | None, message: Inbound) -> bool:
+    opens = tenant is not None and tenant.unknown_senders == UnknownSender.OPEN_CONVERSATION
+    return opens and message.opt_out is None
+
+
+def _opened(
+    message: Inbound,
+    tenant: Tenant | None,
+    found: Sequence[Conversation],
+    conversations: Conversations,
+    identifiers: Identifiers,
+) -> Conversation | None:
+    """The conversation that a person opens by writing first. Its id is the same for everybody who opens it at once."""
+    assert tenant is not None
+    key = ConversationKey(message.sender, f"inbound#{tenant.channel}#{tenant.address}")
+    before = next((each for each in found if each.key == key), None)
+    if before is not None:
+        return before
+    conversation = Conversation(
+        key=key,
+        channel=message.channel,
+        own_addresses={message.channel: tenant.address},
+        company_id=tenant.company_id,
+        company_name=tenant.company_name,
+        project_id=tenant.project_id,
+        project_name=tenant.project_name,
+        status=Status.USER_REPLY_RECEIVED,
+        reference=identifiers(),
+    )
+    conversations.open(conversation)
+    return conversation
+
+
+def _fallback(
+    message: Inbound,
+    tenant: Tenant | None,
+    found: Sequence[Conversation],
+    fallbacks: Fallbacks,
+    clock: Clock,
+    journal: Journal,
+) -> str | None:
+    """What somebody without an open conversation is told: the tenant's fallback, at most once in its window."""
+    ids = {"message_id": message.message_id, "channel": message.channel}
+    journal("unknown_sender", "there is no open conversation for this message", **ids)
+    if tenant is None or tenant.unknown_senders == UnknownSender.IGNORE or message.opt_out:
+        return None
+    unwanted = any(nothing_may_be_sent(each) for each in found)
+    own_address = f"{tenant.channel}:{tenant.address}"
+    if unwanted or not fallbacks.may_send(own_address, message.sender, at=clock(), window=tenant.fallback_window):
+        journal("fallback_suppressed", "the fallback is not sent again", **ids)
+        return None
+    journal("fallback_sent", "the person is told that the conversation is over", **ids)
+    return fallback_text(tenant)
+
+
+def fallback_text(tenant: Tenant) -> str:
+    """The tenant's fallback with its own names put in."""
+    template = tenant.fallback_text or _DEFAULT_FALLBACK
+    filled = template.replace("{company_name}", tenant.company_name or "us")
+    return filled.replace("{project_name}", tenant.project_name)

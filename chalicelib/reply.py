@@ -1,0 +1,269 @@
+"""Stage 2, the ReplyProcessor: takes all that waits, asks the engine, and commits the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.context import Context
+from chalicelib.entries import all_waiting, entries_of_waiting, spoken_before
+from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
+from chalicelib.lifecycle import human_reason
+from chalicelib.model import (
+    Answer,
+    Bursts,
+    Conversation,
+    HistoryEntry,
+    Outgoing,
+    OutgoingState,
+    Part,
+    Status,
+    Tenant,
+    Turn,
+    Waiting,
+)
+from chalicelib.picture import tenant_of
+from chalicelib.ports import (
+    Clock,
+    Conversations,
+    Engines,
+    History,
+    Identifiers,
+    Journal,
+    Queues,
+    Route,
+    Secret,
+    Secrets,
+    Splitter,
+    TakeOver,
+    Tenants,
+)
+
+#: How many messages of the history an engine is shown.
+HISTORY_LIMIT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What TAKE found: the record, everything that waits, and what was said before."""
+
+    seen: Conversation
+    latest: Sequence[HistoryEntry]
+    waiting: Sequence[Waiting]
+    tenant: Tenant | None
+    burst_is_over: bool  #: the oldest message has waited so long that newer ones need not be awaited
+    at: datetime
+
+
+def reply(
+    context: Context,
+    *,
+    last_attempt: bool,
+    conversations: Conversations,
+    history: History,
+    tenants: Tenants,
+    secrets: Secrets,
+    engines: Engines,
+    splitter: Splitter,
+    queues: Queues,
+    route: Route,
+    take_over: TakeOver,
+    clock: Clock,
+    identifiers: Identifiers,
+    journal: Journal,
+    bursts: Bursts,
+) -> None:
+    """One turn: TAKE, THINK, COMMIT. `context` says which message woke it; everything else is read from the tables.
+
+    Dying anywhere before COMMIT leaves no trace but cost. `last_attempt`: the queue will not try again, so what cannot
+    be answered now goes to a human.
+    """
+    taken = _take(context, conversations, history, tenants, route, clock, journal, bursts)
+    if taken is None:
+        return
+    seen = taken.seen
+    try:
+        answer = _think(taken, secrets, engines, journal)
+    except Refused as refusal:
+        _fail(seen, refusal, refusal.code, take_over, journal)
+        return
+    except (TryAgain, Unconfirmed) as failure:
+        if not last_attempt:
+            raise
+        _fail(seen, failure, type(failure).__name__, take_over, journal)
+        return
+    if answer.hand_off_reason is not None:
+        if take_over(seen.key, reason="asked_by_ai", words=answer.hand_off_reason, seen=seen) is None:
+            _discard(seen, journal)
+        return
+    _commit(context, taken, answer, conversations, history, splitter, queues, clock, identifiers, journal)
+
+
+def _take(
+    context: Context,
+    conversations: Conversations,
+    history: History,
+    tenants: Tenants,
+    route: Route,
+    clock: Clock,
+    journal: Journal,
+    bursts: Bursts,
+) -> _Taken | None:
+    """TAKE: the whole burst, if this wake-up is the one that should answer it; None drops the wake-up."""
+    seen = conversations.get(context.key)
+    now = clock()
+    tenant = tenant_of(seen, tenants) if seen else None
+    burst_is_over = seen is not None and _waited(seen, now) >= bursts.longest_for(tenant).total_seconds()
+    reason = _reason_to_drop(seen, context, burst_is_over)
+    if seen is None or reason:
+        if seen is not None and reason == "human_owns":
+            route(seen)
+        journal(
+            "wakeup_dropped",
+            "this wake-up has nothing to answer",
+            conversation=seen.reference if seen else None,
+            message_id=context.message.message_id,
+            reason=reason,
+        )
+        return None
+    latest = history.latest(seen.key.conversation_id, limit=HISTORY_LIMIT)
+    return _Taken(seen, latest, all_waiting(seen, latest), tenant, burst_is_over, now)
+
+
+def _reason_to_drop(seen: Conversation | None, context: Context, burst_is_over: bool) -> str | None:
+    if seen is None:
+        return "no_conversation"
+    if not seen.somebody_waits:
+        return "nothing_waits"
+    if human_reason(seen, context.message.sender) is not None:
+        return "human_owns"
+    if seen.outgoing is not None:
+        return "answer_on_its_way"
+    if seen.newest_message_id != context.message.message_id and not burst_is_over:
+        return "newer_message"
+    return None
+
+
+def _waited(seen: Conversation, now: datetime) -> float:
+    """Seconds since the oldest message that waits came in."""
+    oldest = seen.waiting[0].received_at if seen.waiting else seen.unanswered_since
+    return (now - oldest).total_seconds() if oldest else 0.0
+
+
+def _think(taken: _Taken, secrets: Secrets, engines: Engines, journal: Journal) -> Answer:
+    """THINK: asks the tenant's engine; nothing that it does needs undoing."""
+    seen, tenant = taken.seen, taken.tenant
+    settings = seen.ai.or_else(tenant.ai) if tenant else seen.ai
+    journal(
+        "turn_started",
+        "the engine is asked",
+        conversation=seen.reference,
+        message_ids=[message.message_id for message in taken.waiting],
+        first=seen.answered + 1,
+        last=seen.received,
+        engine=settings.engine,
+    )
+    turn = Turn(
+        reference=seen.reference,
+        company_name=seen.company_name or (tenant.company_name if tenant else ""),
+        project_name=seen.project_name or (tenant.project_name if tenant else ""),
+        person_name=seen.person_name,
+        channel=_newest(taken).channel,
+        settings=settings,
+        history=spoken_before(seen, taken.latest),
+        waiting=taken.waiting,
+        project_data=seen.project_data,
+    )
+    return engines.named(settings.engine).answer(turn, _keys(settings.api_key_reference, secrets))
+
+
+def _keys(reference: str | None, secrets: Secrets) -> Sequence[Secret]:
+    found = secrets.current(reference) if reference else ()
+    if not found:
+        raise Refused("no_ai_credentials", "the tenant has no usable API key for its engine")
+    return found
+
+
+def _newest(taken: _Taken) -> Waiting:
+    return taken.seen.waiting[-1] if taken.seen.waiting else taken.waiting[-1]
+
+
+def _commit(
+    context: Context,
+    taken: _Taken,
+    answer: Answer,
+    conversations: Conversations,
+    history: History,
+    splitter: Splitter,
+    queues: Queues,
+    clock: Clock,
+    identifiers: Identifiers,
+    journal: Journal,
+) -> None:
+    """COMMIT: closes what the answer covers. What waited is in the history before the record forgets it."""
+    outgoing = _outgoing(taken, answer, splitter, clock(), identifiers())
+    history.write(entries_of_waiting(taken.seen))
+    after = conversations.commit(taken.seen, outgoing, newer_may_wait=taken.burst_is_over)
+    if after is None:
+        _discard(taken.seen, journal)
+        return
+    journal(
+        "turn_committed",
+        "an answer is committed",
+        conversation=after.reference,
+        first=outgoing.after + 1,
+        last=outgoing.to,
+        messages=outgoing.to - outgoing.after,
+        parts=len(outgoing.parts),
+        model=answer.usage.model,
+        milliseconds=answer.usage.milliseconds,
+        input_tokens=answer.usage.input_tokens,
+        output_tokens=answer.usage.output_tokens,
+    )
+    ready = context.with_processing(ai_response=answer.text).stamped(
+        ai_started=taken.at, ai_completed=outgoing.committed_at, sender_queued=clock()
+    )
+    queues.wake_sender(_with_status(ready, after))
+
+
+def _outgoing(taken: _Taken, answer: Answer, splitter: Splitter, at: datetime, token: str) -> Outgoing:
+    seen, newest = taken.seen, _newest(taken)
+    return Outgoing(
+        after=seen.answered,
+        to=seen.received,
+        epoch=seen.epoch,
+        state=OutgoingState.READY,
+        token=token,
+        channel=newest.channel,
+        sender=newest.recipient,
+        recipient=newest.sender,
+        parts=tuple(Part(text) for text in splitter.split(newest.channel, answer.text)),
+        committed_at=at,
+        newest_at=newest.received_at,
+        usage=answer.usage,
+    )
+
+
+def _with_status(context: Context, conversation: Conversation) -> Context:
+    changed = context.conversation.model_copy(update={"conversation_status": conversation.status})
+    return context.model_copy(update={"conversation": changed})
+
+
+def _discard(seen: Conversation, journal: Journal) -> None:
+    journal(
+        "turn_discarded",
+        "the conversation moved on while the engine was thinking; a newer wake-up answers",
+        conversation=seen.reference,
+        first=seen.answered + 1,
+        last=seen.received,
+    )
+
+
+def _fail(seen: Conversation, failure: RelayError, code: str, take_over: TakeOver, journal: Journal) -> None:
+    journal(
+        "turn_failed",
+        "the engine cannot answer, so a human must",
+        conversation=seen.reference,
+        error=type(failure).__name__,
+        code=code,
+    )
+    take_over(seen.key, reason=f"ai_failed:{code}", status=Status.AI_FAILED)

@@ -1,0 +1,182 @@
+"""Stage 3, the Sender: hands each answer to its channel at most once and records the outcome."""
+
+from dataclasses import dataclass
+
+from chalicelib.context import Context
+from chalicelib.entries import entries_of_answer
+from chalicelib.errors import Refused, TryAgain, Unconfirmed
+from chalicelib.model import Conversation, Numbered, OutgoingState, Status
+from chalicelib.outbound import (
+    MOST_ATTEMPTS,
+    conclude,
+    note_failure,
+    outgoing_of,
+    provider_of,
+    with_part,
+)
+from chalicelib.ports import (
+    CallbackUrl,
+    Clock,
+    Conversations,
+    History,
+    Identifiers,
+    Journal,
+    OutgoingChannel,
+    Providers,
+    Route,
+    Secret,
+    Secrets,
+    TakeOver,
+    Tenants,
+)
+
+
+def send(
+    context: Context,
+    *,
+    conversations: Conversations,
+    history: History,
+    tenants: Tenants,
+    secrets: Secrets,
+    providers: Providers,
+    callback_url: CallbackUrl,
+    route: Route,
+    take_over: TakeOver,
+    clock: Clock,
+    identifiers: Identifiers,
+    journal: Journal,
+) -> None:
+    """CLAIM, POST, FINISH. Whatever answer is ready in this conversation is sent; `context` only says where to look.
+
+    Dying between CLAIM and FINISH leaves the answer CLAIMED: nobody posts it again before `rescue` has settled
+    whether it went out.
+    """
+    claim = conversations.claim(context.key, claim=identifiers(), at=clock())
+    if not claim.granted:
+        _leave(claim.conversation, conversations, route, journal)
+        return
+    assert claim.conversation is not None
+    claimed = claim.conversation
+    outgoing = outgoing_of(claimed)
+    journal(
+        "answer_claimed",
+        "an answer is about to be sent",
+        conversation=claimed.reference,
+        attempt=outgoing.attempts,
+        parts=len(outgoing.unsent),
+    )
+    try:
+        secret, channel = provider_of(claimed, tenants, secrets, providers)
+        posting = _Posting(claimed, channel, conversations, journal)
+        sent = _post_parts(posting, secret, history, callback_url)
+    except Refused as refusal:
+        _refused(claimed, refusal, conversations, history, take_over, clock, journal)
+    except TryAgain:
+        if _is_ready_again(claimed, conversations, history, take_over, clock, journal):
+            raise
+    except Unconfirmed:
+        journal(
+            "answer_unconfirmed",
+            "the provider may have taken the answer; it is settled before anybody sends again",
+            conversation=claimed.reference,
+        )
+    else:
+        if sent is not None:
+            conclude(sent, conversations=conversations, history=history, route=route, clock=clock, journal=journal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Posting:
+    """A claimed answer on its way through its channel."""
+
+    claimed: Conversation
+    channel: OutgoingChannel
+    conversations: Conversations
+    journal: Journal
+
+
+def _post_parts(posting: _Posting, secret: Secret, history: History, callback_url: CallbackUrl) -> Conversation | None:
+    """Posts what is not out yet, in order; the record as FINISH needs it, or None if somebody else settled it."""
+    claimed = posting.claimed
+    outgoing = outgoing_of(claimed)
+    for entry in entries_of_answer(claimed, outgoing):
+        history.begin(entry)
+    current: Conversation | None = claimed
+    for part in outgoing.unsent:
+        if current is None:
+            return None
+        url = callback_url(claimed.key, Numbered.answer(outgoing.to, part), secret)
+        current = _noted(posting, current, part, posting.channel.post(outgoing, part, callback_url=url))
+    return current
+
+
+def _noted(posting: _Posting, current: Conversation, part: int, provider_id: str) -> Conversation | None:
+    """The record knows each part that is out before the next one goes; of the last one FINISH tells it."""
+    posting.journal(
+        "part_posted",
+        "the provider has taken a part of an answer",
+        conversation=current.reference,
+        provider_id=provider_id,
+        part=part + 1,
+    )
+    outgoing = outgoing_of(current)
+    if part == outgoing.unsent[-1]:
+        return with_part(current, part, provider_id)
+    try:
+        return posting.conversations.sent_part(current.key, token=outgoing.token, part=part, provider_id=provider_id)
+    except TryAgain as failure:
+        raise Unconfirmed("a part is out, but the record may not know it") from failure
+
+
+def _leave(found: Conversation | None, conversations: Conversations, route: Route, journal: Journal) -> None:
+    """Another sender has the answer, or it is gone already, or it must not be sent any more."""
+    outgoing = found.outgoing if found else None
+    if found is None or outgoing is None or outgoing.state == OutgoingState.CLAIMED:
+        journal("nothing_to_send", "there is no answer to claim", conversation=found.reference if found else None)
+        return
+    dropped = conversations.drop(found)
+    if dropped is not None:
+        journal("answer_suppressed", "a human has taken over before the answer left", conversation=found.reference)
+        route(dropped)
+
+
+def _refused(
+    claimed: Conversation,
+    refusal: Refused,
+    conversations: Conversations,
+    history: History,
+    take_over: TakeOver,
+    clock: Clock,
+    journal: Journal,
+) -> None:
+    """The provider said no: the answer is over, its history says so, and a human gets the conversation."""
+    journal(
+        "answer_refused",
+        "the provider refuses the answer, so a human must act",
+        conversation=claimed.reference,
+        code=refusal.code,
+    )
+    note_failure(claimed, refusal.code, conversations=conversations, history=history, clock=clock)
+    _give_to_human(claimed, f"send_refused:{refusal.code}", take_over)
+
+
+def _is_ready_again(
+    claimed: Conversation,
+    conversations: Conversations,
+    history: History,
+    take_over: TakeOver,
+    clock: Clock,
+    journal: Journal,
+) -> bool:
+    """Nobody said no and nothing more went out: the answer is READY again, or a human's after too many attempts."""
+    journal("answer_delayed", "the provider is busy", conversation=claimed.reference)
+    if outgoing_of(claimed).attempts < MOST_ATTEMPTS:
+        conversations.release(claimed)
+        return True
+    note_failure(claimed, "attempts", conversations=conversations, history=history, clock=clock)
+    _give_to_human(claimed, "send_failed:attempts", take_over)
+    return False
+
+
+def _give_to_human(claimed: Conversation, reason: str, take_over: TakeOver) -> None:
+    take_over(claimed.key, reason=reason, status=Status.SEND_FAILED, drop_claim=outgoing_of(claimed).claim)

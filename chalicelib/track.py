@@ -1,0 +1,131 @@
+"""Stage 4: delivery callbacks. A status only moves forward, and the first one settles an answer left in doubt."""
+
+from collections.abc import Sequence
+
+from chalicelib.authenticity import demand_signed_form, forbidden, signers, tenant_at
+from chalicelib.errors import Rejected
+from chalicelib.lifecycle import FAILURES
+from chalicelib.model import (
+    Conversation,
+    ConversationKey,
+    Delivery,
+    Numbered,
+    Status,
+    StatusUpdate,
+)
+from chalicelib.outbound import conclude, with_part
+from chalicelib.ports import (
+    Clock,
+    Conversations,
+    History,
+    IncomingChannel,
+    Journal,
+    References,
+    Request,
+    Route,
+    Secret,
+    Secrets,
+    Tenants,
+)
+
+
+def track(
+    request: Request,
+    reference: str,
+    *,
+    incoming: IncomingChannel,
+    conversations: Conversations,
+    history: History,
+    tenants: Tenants,
+    secrets: Secrets,
+    references: References,
+    route: Route,
+    clock: Clock,
+    journal: Journal,
+) -> None:
+    """Merges one delivery status into the history entry that `reference` names.
+
+    Raises Rejected for a wrong signature (403) or a reference that these credentials did not make (404).
+    """
+    demand_signed_form(incoming, request)
+    update = incoming.parse_status(request)
+    signed_by = _signers(request, update, incoming, conversations, tenants, secrets)
+    named = references.unseal(reference, signed_by)
+    if named is None:
+        raise Rejected(404, "unknown_message", "no message of ours has this name")
+    key, position = named
+    if update.status == Delivery.UNKNOWN:
+        journal("status_unknown", "a delivery status that we do not know", provider_id=update.provider_id)
+        return
+    marked = history.mark(
+        key.conversation_id,
+        position,
+        status=update.status,
+        provider_id=update.provider_id,
+        error_code=update.error_code,
+        at=clock(),
+    )
+    journal(
+        "status_received",
+        "the provider reports on a message",
+        provider_id=update.provider_id,
+        status=update.status,
+        advanced=marked.advanced,
+        code=update.error_code,
+    )
+    if marked.advanced and not marked.had_provider_id:
+        _settle(key, position, update, conversations, history, route, clock, journal)
+    if marked.advanced and update.status in FAILURES:
+        conversations.set_status(key, Status.SEND_FAILED, after=Status.AI_RESPONSE_SENT, at=clock())
+
+
+def _signers(
+    request: Request,
+    update: StatusUpdate,
+    incoming: IncomingChannel,
+    conversations: Conversations,
+    tenants: Tenants,
+    secrets: Secrets,
+) -> Sequence[Secret]:
+    """Every current credential behind the signature: the tenant's, else those of the person's conversations."""
+    tenant = tenant_at(tenants, update.channel, update.own_address, update.sender_pool)
+    if tenant:
+        found = signers(incoming, request, [tenant.credentials_reference], secrets)
+        if found:
+            return [secret for values in found.values() for secret in values]
+    records = conversations.of_person(update.person)
+    found = signers(incoming, request, [each.credentials.get(update.channel) for each in records], secrets)
+    if not found:
+        raise forbidden("signature_wrong")
+    return [secret for values in found.values() for secret in values]
+
+
+def _settle(
+    key: ConversationKey,
+    position: str,
+    update: StatusUpdate,
+    conversations: Conversations,
+    history: History,
+    route: Route,
+    clock: Clock,
+    journal: Journal,
+) -> None:
+    """The provider names a message that no FINISH has told us of: if its answer is in doubt, it is out after all."""
+    seen = conversations.get(key)
+    part = _part_in_doubt(seen, position)
+    if seen is None or seen.outgoing is None or part is None:
+        return
+    sent = with_part(seen, part, update.provider_id)
+    journal("answer_settled", "a callback shows that it went out", conversation=seen.reference, outcome="callback")
+    if sent.outgoing is not None and not sent.outgoing.unsent:
+        conclude(sent, conversations=conversations, history=history, route=route, clock=clock, journal=journal)
+    else:
+        token = seen.outgoing.token
+        conversations.sent_part(key, token=token, part=part, provider_id=update.provider_id)
+
+
+def _part_in_doubt(seen: Conversation | None, position: str) -> int | None:
+    outgoing = seen.outgoing if seen else None
+    if outgoing is None:
+        return None
+    return next((part for part in outgoing.unsent if Numbered.answer(outgoing.to, part) == position), None)

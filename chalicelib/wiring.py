@@ -1,0 +1,231 @@
+"""The one place where parts are joined. Each is built on first use and kept; slow libraries are imported there."""
+
+from datetime import UTC, datetime
+from functools import cache, cached_property, partial
+from uuid import uuid4
+
+from chalicelib import handoff, picture, receive, reply, rescue, route, send, track
+from chalicelib.aws.clients import client
+from chalicelib.aws.conversations import DynamoConversations
+from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory
+from chalicelib.aws.queues import SqsQueues
+from chalicelib.aws.secrets import SecretsManager
+from chalicelib.aws.tenants import DynamoTenants
+from chalicelib.channels import FORMATS, Splitter, incoming
+from chalicelib.config import Settings
+from chalicelib.context import Context
+from chalicelib.engines import EngineTable
+from chalicelib.journal import PowertoolsJournal
+from chalicelib.model import Bursts, Channel, ConversationKey
+from chalicelib.ports import (
+    DrawPicture,
+    PassOn,
+    Providers,
+    References,
+    Request,
+    Route,
+    Secret,
+    TakeOver,
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_identifier() -> str:
+    return str(uuid4())
+
+
+class Relay:
+    """The stages with their ports, for one set of settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def receive(self, request: Request, channel: Channel) -> str:
+        return receive.receive(
+            request,
+            incoming=incoming(channel),
+            conversations=self.conversations,
+            history=self.history,
+            tenants=self.tenants,
+            secrets=self.secrets,
+            fallbacks=self.fallbacks,
+            route=self.route,
+            clock=now,
+            identifiers=new_identifier,
+            journal=self.journal,
+        )
+
+    def reply(self, context: Context, last_attempt: bool) -> None:
+        reply.reply(
+            context,
+            last_attempt=last_attempt,
+            conversations=self.conversations,
+            history=self.history,
+            tenants=self.tenants,
+            secrets=self.secrets,
+            engines=self.engines,
+            splitter=self.splitter,
+            queues=self.queues,
+            route=self.route,
+            take_over=self.take_over,
+            clock=now,
+            identifiers=new_identifier,
+            journal=self.journal,
+            bursts=self.bursts,
+        )
+
+    def send(self, context: Context, last_attempt: bool) -> None:
+        send.send(
+            context,
+            conversations=self.conversations,
+            history=self.history,
+            tenants=self.tenants,
+            secrets=self.secrets,
+            providers=self.providers,
+            callback_url=self.callback_url,
+            route=self.route,
+            take_over=self.take_over,
+            clock=now,
+            identifiers=new_identifier,
+            journal=self.journal,
+        )
+
+    def track(self, request: Request, reference: str) -> str:
+        track.track(
+            request,
+            reference,
+            incoming=incoming(Channel.SMS),
+            conversations=self.conversations,
+            history=self.history,
+            tenants=self.tenants,
+            secrets=self.secrets,
+            references=self.references,
+            route=self.route,
+            clock=now,
+            journal=self.journal,
+        )
+        return ""
+
+    def sweep(self) -> int:
+        return rescue.sweep(
+            conversations=self.conversations,
+            history=self.history,
+            tenants=self.tenants,
+            secrets=self.secrets,
+            providers=self.providers,
+            route=self.route,
+            take_over=self.take_over,
+            clock=now,
+            journal=self.journal,
+        )
+
+    @cached_property
+    def journal(self) -> PowertoolsJournal:
+        return PowertoolsJournal(self.settings.stage)
+
+    @cached_property
+    def bursts(self) -> Bursts:
+        return Bursts(idle=self.settings.burst_idle, longest=self.settings.burst_max)
+
+    @cached_property
+    def conversations(self) -> DynamoConversations:
+        return DynamoConversations(
+            self._dynamodb, self.settings.conversations_table, clock=now, identifiers=new_identifier
+        )
+
+    @cached_property
+    def history(self) -> DynamoHistory:
+        return DynamoHistory(self._dynamodb, self.settings.messages_table)
+
+    @cached_property
+    def fallbacks(self) -> DynamoFallbacks:
+        return DynamoFallbacks(self._dynamodb, self.settings.messages_table)
+
+    @cached_property
+    def tenants(self) -> DynamoTenants:
+        return DynamoTenants(self._dynamodb, self.settings.tenants_table, clock=now)
+
+    @cached_property
+    def secrets(self) -> SecretsManager:
+        return SecretsManager(client("secretsmanager", self.settings), clock=now)
+
+    @cached_property
+    def queues(self) -> SqsQueues:
+        return SqsQueues(client("sqs", self.settings))
+
+    @cached_property
+    def engines(self) -> EngineTable:
+        return EngineTable(self.settings.openai_base_url)
+
+    @cached_property
+    def splitter(self) -> Splitter:
+        return Splitter(FORMATS)
+
+    @cached_property
+    def providers(self) -> Providers:
+        from chalicelib.channels.twilio_rest import TwilioProviders
+
+        return TwilioProviders(self.settings.twilio_api_base_url, {})
+
+    @cached_property
+    def references(self) -> References:
+        from chalicelib.channels.references import SealedReferences
+
+        return SealedReferences()
+
+    @cached_property
+    def draw(self) -> DrawPicture:
+        return partial(
+            picture.picture,
+            tenants=self.tenants,
+            history=self.history,
+            clock=now,
+            identifiers=new_identifier,
+        )
+
+    @cached_property
+    def pass_on(self) -> PassOn:
+        return partial(
+            handoff.pass_on,
+            conversations=self.conversations,
+            history=self.history,
+            queues=self.queues,
+            draw=self.draw,
+            clock=now,
+            journal=self.journal,
+        )
+
+    @cached_property
+    def take_over(self) -> TakeOver:
+        return partial(handoff.take_over, conversations=self.conversations, pass_on=self.pass_on, journal=self.journal)
+
+    @cached_property
+    def route(self) -> Route:
+        return partial(
+            route.route,
+            conversations=self.conversations,
+            queues=self.queues,
+            tenants=self.tenants,
+            pass_on=self.pass_on,
+            draw=self.draw,
+            clock=now,
+            journal=self.journal,
+            bursts=self.bursts,
+        )
+
+    def callback_url(self, key: ConversationKey, position: str, secret: Secret) -> str | None:
+        base = self.settings.public_base_url
+        return f"{base}/status/{self.references.seal(key, position, secret)}" if base else None
+
+    @cached_property
+    def _dynamodb(self) -> object:
+        return client("dynamodb", self.settings)
+
+
+@cache
+def relay() -> Relay:
+    """The relay of this process. Raises SettingsError with everything that the environment lacks."""
+    return Relay(Settings.from_env())
