@@ -1,0 +1,35 @@
+# `make up` runs everything on a laptop, `make check` passes the tests; both install what they need into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: up demo check test format clean
+
+up: $(VENV)/.installed
+	@exec $(RUN)/python -m local up
+
+demo: $(VENV)/.installed
+	@exec $(RUN)/python -m local demo
+
+check: $(VENV)/.installed
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/python -m pytest
+
+test: $(VENV)/.installed
+	$(RUN)/python -m pytest
+
+format: $(VENV)/.installed
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@

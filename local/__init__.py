@@ -1,0 +1,1 @@
+"""What a person runs on a laptop: stand-ins for AWS, Twilio and OpenAI, and tools around the application."""
