@@ -23,8 +23,7 @@ LONGEST_WAITING_RAW = 3_000
 
 def waiting_of(message: Inbound) -> Waiting:
     """The message as the record keeps it."""
-    raw = _raw(message)
-    too_much = sum(map(len, raw.values())) > LONGEST_WAITING_RAW
+    too_much = sum(map(len, message.raw.values())) > LONGEST_WAITING_RAW
     return Waiting(
         message_id=message.message_id,
         text=message.text[:LONGEST_WAITING_TEXT],
@@ -33,14 +32,9 @@ def waiting_of(message: Inbound) -> Waiting:
         recipient=message.recipient,
         channel=message.channel,
         media=message.media,
-        raw={} if too_much else raw,
+        raw={} if too_much else message.raw,
         clipped=too_much or len(message.text) > LONGEST_WAITING_TEXT,
     )
-
-
-def _raw(message: Inbound) -> dict[str, str]:
-    """Every parameter but the text, which is kept beside them."""
-    return {name: value for name, value in message.raw.items() if value != message.text or not value}
 
 
 def entry_of(conversation: Conversation, message: Inbound, number: int) -> HistoryEntry:
@@ -57,7 +51,7 @@ def entry_of(conversation: Conversation, message: Inbound, number: int) -> Histo
         recipient=message.recipient,
         media=message.media,
         provider_id=message.message_id,
-        raw=_raw(message),
+        raw=message.raw,
     )
 
 

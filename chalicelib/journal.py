@@ -62,12 +62,13 @@ class PowertoolsJournal:
         for name, unit, field in METRICS.get(action, ()):
             self._count(name, unit, 1 if field is None else known.get(field))
 
-    def failed(self, stage: str, error: BaseException) -> None:
+    def failed(self, stage: str, error: BaseException, *, message_id: str | None = None) -> None:
         """Our own bug: where it is and what kind it is. Its message is left out, because it may quote a person."""
         frames = traceback.extract_tb(error.__traceback__)
         places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-        extra = {"action": "stage_failed", "stage": self._stage, "failed": stage, "at": places}
-        self._logger.error("a stage failed", extra={**extra, "error": type(error).__name__})
+        extra = {"action": "stage_failed", "stage": self._stage, "failed": stage, "error": type(error).__name__}
+        known = {"message_id": message_id} if message_id else {}
+        self._logger.error("a stage failed", extra={**extra, **known, "at": places})
         self._count("StagesFailed", MetricUnit.Count, 1)
 
     def flush(self) -> None:

@@ -85,7 +85,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
-    """A message as it came in, in our words; `raw` holds every parameter as the provider sent it."""
+    """A message as it came in, in our words; `raw` holds every parameter of the provider but the text itself."""
 
     channel: Channel
     message_id: str

@@ -53,13 +53,17 @@ def work_off(event: SQSEvent, handle: Callable[[Context, bool], None], *, journa
     """
     failed = False
     for record in event:
+        message_id = None
         try:
-            handle(Context.from_json(record.body), _attempt(record) >= LONGEST_QUEUE_ATTEMPTS)
+            context = Context.from_json(record.body)
+            message_id = context.message.message_id
+            handle(context, _attempt(record) >= LONGEST_QUEUE_ATTEMPTS)
         except RelayError as failure:
-            journal("stage_delayed", "the queue will try again", error=type(failure).__name__, code=_code(failure))
+            kind, code = type(failure).__name__, _code(failure)
+            journal("stage_delayed", "the queue will try again", message_id=message_id, error=kind, code=code)
             failed = True
         except Exception as error:
-            journal.failed("queue", error)
+            journal.failed("queue", error, message_id=message_id)
             failed = True
     journal.flush()
     if failed:

@@ -6,6 +6,7 @@ differences to AWS that this application meets corrected in `local.aws_gaps`.
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -86,6 +87,7 @@ async def _serve(listener: socket.socket) -> None:
     application = _announced(_ministack(port), f"ready aws http://{HOST}:{port}")
     serving = asyncio.create_task(_hypercorn(application, _config(listener), stopped))
     await asyncio.wait({serving, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    logging.getLogger("asyncio").disabled = True  # it would report every client that is cut off now
     await asyncio.wait({serving}, timeout=2 * _GRACE_SECONDS)
     if serving.done():
         serving.result()  # raises what went wrong

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,40 +46,80 @@ OPENING = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """Who plays: by default the demonstration company and its people, or a real account and a real phone."""
+
+    own_address: str = demo_company.WHATSAPP_ADDRESS
+    account_sid: str = demo_company.ACCOUNT_SID
+    auth_token: str = demo_company.AUTH_TOKEN
+    openai_api_key: str = demo_company.OPENAI_API_KEY
+    people: tuple[Person, ...] = demo_company.PEOPLE
+
+    def addresses(self) -> tuple[str, ...]:
+        """The keys of the tenants table."""
+        return (self.own_address, f"sms:{self.own_address.removeprefix('whatsapp:')}")
+
+
 def main(argv: list[str]) -> int:
     """`python -m local seed`: fills the AWS of `AWS_ENDPOINT_URL`. Returns 0; 1 when it can't; 2 without one."""
-    argparse.ArgumentParser(prog="python -m local seed", description=__doc__).parse_args(argv)
+    arguments = _parser().parse_args(argv)
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL")
     if not endpoint_url:
         print("seed: AWS_ENDPOINT_URL is not set; this is for a local AWS only", file=sys.stderr)
         return 2
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or REGION
-    key = os.environ.get("OPENAI_API_KEY") or demo_company.OPENAI_API_KEY
     try:
-        seed(boto3.Session(region_name=region), endpoint_url, {**TABLES, **os.environ}, key)
+        seed(boto3.Session(region_name=region), endpoint_url, {**TABLES, **os.environ}, _cast(arguments))
     except (BotoCoreError, ClientError) as error:
         print(f"seed: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def seed(aws: boto3.Session, endpoint_url: str, environment: Mapping[str, str], openai_api_key: str) -> None:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local seed",
+        description=__doc__,
+        epilog="TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and OPENAI_API_KEY in the environment become the secrets.",
+    )
+    parser.add_argument(
+        "--own-address", default=demo_company.WHATSAPP_ADDRESS, help="the company's number (default %(default)s)"
+    )
+    parser.add_argument(
+        "--person", action="append", default=[], metavar="+NUMBER", help="somebody who has a conversation on WhatsApp"
+    )
+    return parser
+
+
+def _cast(arguments: argparse.Namespace) -> Cast:
+    guests = (Person("Guest", number[-4:], number, "whatsapp", "ai") for number in arguments.person)
+    return Cast(
+        own_address=f"whatsapp:{arguments.own_address.removeprefix('whatsapp:')}",
+        account_sid=os.environ.get("TWILIO_ACCOUNT_SID") or demo_company.ACCOUNT_SID,
+        auth_token=os.environ.get("TWILIO_AUTH_TOKEN") or demo_company.AUTH_TOKEN,
+        openai_api_key=os.environ.get("OPENAI_API_KEY") or demo_company.OPENAI_API_KEY,
+        people=(*demo_company.PEOPLE, *guests),
+    )
+
+
+def seed(aws: boto3.Session, endpoint_url: str, environment: Mapping[str, str], cast: Cast) -> None:
     """Writes what is missing to the AWS at `endpoint_url`, whose tables are there already.
 
     `environment` names the tables (`TENANTS_TABLE`, `CONVERSATIONS_TABLE`). A secret is brought up to date.
     Raises botocore's errors.
     """
     secrets = aws.client("secretsmanager", endpoint_url=endpoint_url)
-    for name, value in _secrets(openai_api_key).items():
+    for name, value in _secrets(cast).items():
         _put_secret(secrets, name, value)
     tables = aws.resource("dynamodb", endpoint_url=endpoint_url)
-    _put_tenants(tables.Table(environment["TENANTS_TABLE"]))
-    _put_conversations(tables.Table(environment["CONVERSATIONS_TABLE"]))
+    _put_tenants(tables.Table(environment["TENANTS_TABLE"]), cast)
+    _put_conversations(tables.Table(environment["CONVERSATIONS_TABLE"]), cast)
 
 
-def tenants() -> Iterator[dict[str, Any]]:
+def tenants(cast: Cast) -> Iterator[dict[str, Any]]:
     """The items of the tenants table: one for each address of the company."""
-    for address in (demo_company.WHATSAPP_ADDRESS, f"sms:{demo_company.SMS_ADDRESS}"):
+    for address in cast.addresses():
         yield {
             "address": address,
             **_company_and_project(),
@@ -90,19 +131,16 @@ def tenants() -> Iterator[dict[str, Any]]:
         }
 
 
-def conversations(now: datetime) -> Iterator[dict[str, Any]]:
+def conversations(cast: Cast, now: datetime) -> Iterator[dict[str, Any]]:
     """Records as the outbound engine leaves them after its first message; none for a person without conversation."""
-    for person in demo_company.PEOPLE:
+    for person in cast.people:
         if person.conversation != "none":
-            yield _conversation(person, now - timedelta(hours=1))
+            yield _conversation(person, cast.own_address.removeprefix("whatsapp:"), now - timedelta(hours=1))
 
 
-def _secrets(openai_api_key: str) -> dict[str, dict[str, str]]:
-    twilio = {
-        "twilio_account_sid": demo_company.ACCOUNT_SID,
-        "twilio_auth_token": demo_company.AUTH_TOKEN,
-    }
-    return {demo_company.TWILIO_SECRET: twilio, demo_company.OPENAI_SECRET: {"ai_api_key": openai_api_key}}
+def _secrets(cast: Cast) -> dict[str, dict[str, str]]:
+    twilio = {"twilio_account_sid": cast.account_sid, "twilio_auth_token": cast.auth_token}
+    return {demo_company.TWILIO_SECRET: twilio, demo_company.OPENAI_SECRET: {"ai_api_key": cast.openai_api_key}}
 
 
 def _put_secret(client: "SecretsManagerClient", name: str, value: Mapping[str, str]) -> None:
@@ -114,13 +152,13 @@ def _put_secret(client: "SecretsManagerClient", name: str, value: Mapping[str, s
             client.put_secret_value(SecretId=name, SecretString=text)
 
 
-def _put_tenants(table: "Table") -> None:
-    for item in tenants():
+def _put_tenants(table: "Table", cast: Cast) -> None:
+    for item in tenants(cast):
         table.put_item(Item=item)
 
 
-def _put_conversations(table: "Table") -> None:
-    for item in conversations(datetime.now(UTC)):
+def _put_conversations(table: "Table", cast: Cast) -> None:
+    for item in conversations(cast, datetime.now(UTC)):
         try:
             table.put_item(
                 Item=item,
@@ -151,7 +189,7 @@ def _ai_config() -> dict[str, Any]:
     }
 
 
-def _conversation(person: Person, began: datetime) -> dict[str, Any]:
+def _conversation(person: Person, own_number: str, began: datetime) -> dict[str, Any]:
     digits = person.number.removeprefix("+")
     request = f"req-demo-{digits[-3:]}"
     at = began.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -169,8 +207,8 @@ def _conversation(person: Person, began: datetime) -> dict[str, Any]:
         "conversation_status": "initial_message_sent",
         "credentials_reference": demo_company.TWILIO_SECRET,
         "channel_config": {
-            "company_whatsapp_number": demo_company.WHATSAPP_ADDRESS.removeprefix("whatsapp:"),
-            "company_sms_number": demo_company.SMS_ADDRESS,
+            "company_whatsapp_number": own_number,
+            "company_sms_number": own_number,
         },
         "ai_config": {"api_key_reference": demo_company.OPENAI_SECRET},
         "messages": [_opening(person, request, at)],

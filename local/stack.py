@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import demo_company
 from local.feed import Feed, TwilioFollower, log_event
 from local.phone.server import Company, create_app
-from local.seed import seed
+from local.seed import Cast, seed
 from local.serving import HOST, running
 
 STAGE = "local"
@@ -422,7 +422,7 @@ class _Supervisor:
         self.say("creating tables and queues, filling in the demonstration company")
         self._start(self._tasks, "resources", "--stage", STAGE, module="ops").wait_until_done()
         try:
-            seed(_session(), self._urls.aws, self.environment, self._openai_api_key())
+            seed(_session(), self._urls.aws, self.environment, Cast(openai_api_key=self._openai_api_key()))
         except (BotoCoreError, ClientError) as error:
             raise StackFailed(f"the local AWS could not be filled: {error}") from error
 

@@ -72,18 +72,19 @@ class TwilioWebhook:
         message_id = form.first("MessageSid") or form.first("SmsMessageSid") or form.first("SmsSid")
         if not message_id:
             raise Rejected(400, "message_id_missing", "the form has no MessageSid")
+        text = _text(form)
         return Inbound(
             channel=self.channel,
             message_id=message_id,
             sender=sender,
             recipient=recipient,
-            text=_text(form),
+            text=text,
             received_at=at,
             media=tuple(_media(form)),
             other_addresses=tuple(_other_addresses(form, sender)),
             sender_pool=form.first("MessagingServiceSid") or None,
             opt_out=_opt_out(form),
-            raw=form.flat(),
+            raw={name: value for name, value in form.flat().items() if name != "Body" or value != text},
         )
 
     def parse_status(self, request: Request) -> StatusUpdate:

@@ -56,9 +56,9 @@ def test_it_listens_on_this_machine_only(aws_endpoint: str) -> None:
         socket.create_connection(("127.0.0.2", port), timeout=2)
 
 
-def test_a_long_poll_does_not_hold_up_the_end() -> None:
-    with ThreadPoolExecutor() as pool:
-        with stand_in() as endpoint:
+def test_a_long_poll_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool, (tmp_path / "stderr").open("w") as stderr:
+        with stand_in(stderr=stderr) as endpoint:
             sqs = clients(endpoint)("sqs")
             url = sqs.create_queue(QueueName="q")["QueueUrl"]
             poll = pool.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
@@ -66,6 +66,7 @@ def test_a_long_poll_does_not_hold_up_the_end() -> None:
             started = time.monotonic()
         assert time.monotonic() - started < 5
         assert poll.exception(timeout=10) is not None
+    assert (tmp_path / "stderr").read_text() == ""
 
 
 def test_it_says_whose_credentials_it_sees(client: Client) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 
 from local import demo_company
-from local.seed import FALLBACK_TEXT, main, seed
+from local.seed import FALLBACK_TEXT, Cast, _cast, _parser, conversations, main, seed, tenants
 from local.stack import REGION
 
 KEYS = {"CONVERSATIONS_TABLE": ("primary_channel", "conversation_id"), "TENANTS_TABLE": ("address",)}
@@ -33,7 +34,7 @@ def names(client: Any) -> dict[str, str]:
 @pytest.fixture
 def fill(aws_endpoint: str, names: dict[str, str]) -> Any:
     session = boto3.Session("local", "local", region_name=REGION)
-    return lambda key="sk-first": seed(session, aws_endpoint, names, key)
+    return lambda key="sk-first": seed(session, aws_endpoint, names, Cast(openai_api_key=key))
 
 
 @pytest.fixture
@@ -111,3 +112,16 @@ def test_the_command_fills_the_aws_of_the_environment(
         monkeypatch.setenv(name, value)
     assert main([]) == 0
     assert len(items("TENANTS_TABLE")) == 2
+
+
+def test_a_real_account_and_phone_take_the_demonstration_company_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "a-token")
+    cast = _cast(_parser().parse_args(["--own-address", "whatsapp:+14155238886", "--person", "+447700900199"]))
+
+    records = list(conversations(cast, datetime.now(UTC)))
+
+    assert [item["address"] for item in tenants(cast)] == ["whatsapp:+14155238886", "sms:+14155238886"]
+    assert {item["channel_config"]["company_whatsapp_number"] for item in records} == {"+14155238886"}
+    assert records[-1]["primary_channel"] == "+447700900199"
+    assert (cast.account_sid, cast.auth_token) == ("AC" + "1" * 32, "a-token")

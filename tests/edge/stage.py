@@ -1,0 +1,631 @@
+"""A whole installation in one process: the real `app.py`, an AWS in memory, and stand-ins for Twilio and OpenAI."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+from uuid import uuid4
+
+import boto3
+import botocore.handlers
+import botocore.loaders
+import botocore.session
+import pytest
+import requests
+from chalice.local import LambdaContext
+from chalice.test import Client
+from flask import Flask, Response, request
+from moto import mock_aws
+
+import app as front_door
+from chalicelib.wiring import relay
+from local.openai import create_app as openai_stand_in
+from local.serving import running
+from local.twilio import Account, Config, Number
+from local.twilio import create_app as twilio_stand_in
+from tests import signing
+
+ROOT = Path(__file__).resolve().parents[2]
+PAYLOADS = ROOT / "tests/payloads"
+STAGE = "dev"
+FORM = signing.FORM
+
+ACCOUNT = "AC" + "0123456789abcdef" * 2
+TOKEN = "not-a-real-token-of-the-first-company"
+OTHER_ACCOUNT = "AC" + "fedcba9876543210" * 2
+OTHER_TOKEN = "not-a-real-token-of-the-second-company"
+SERVICE = "MG" + "0123456789abcdef" * 2
+API_KEY = "sk-not-a-real-key"
+
+OWN = "+447700900001"
+OWN_AMERICAN = "+15550100001"
+OTHER_OWN = "+447700900002"
+PERSON = "+447700900101"
+TEXTER = "+447700900103"
+STRANGER = "+447700900199"
+
+TWILIO_SECRET = "whatsapp-credentials/cucumber-recruitment/cv-analysis/twilio"
+OTHER_TWILIO_SECRET = "whatsapp-credentials/other-company/jobs/twilio"
+OPENAI_SECRET = "ai-credentials/cucumber-recruitment/openai"
+
+TENANT: Mapping[str, Any] = {
+    "company_id": "company-123",
+    "company_name": "Cucumber Recruitment",
+    "project_id": "project-456",
+    "project_name": "Clarify CV",
+    "credentials_reference": TWILIO_SECRET,
+    "ai_config": {"api_key_reference": OPENAI_SECRET},
+}
+OTHER_TENANT: Mapping[str, Any] = {
+    "company_id": "company-999",
+    "company_name": "Other Company",
+    "project_id": "project-999",
+    "credentials_reference": OTHER_TWILIO_SECRET,
+    "ai_config": {"api_key_reference": OPENAI_SECRET},
+}
+TENANTS: Mapping[str, Mapping[str, Any]] = {
+    f"whatsapp:{OWN}": TENANT,
+    f"sms:{OWN}": TENANT,
+    f"sms:{OWN_AMERICAN}": TENANT,
+    f"whatsapp:{OTHER_OWN}": OTHER_TENANT,
+}
+CONVERSATION = "ci-aaa-001#pi-aaa-001#req123#447700900101"
+
+#: The queues that a handler works off, in the order in which messages walk.
+HANDLERS: Mapping[str, str] = {
+    "whatsapp-replies": "whatsapp-reply-processor",
+    "sms-replies": "sms-reply-processor",
+    "email-replies": "email-reply-processor",
+    "sender": "sender",
+}
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request to AWS while the application was working: its service, operation and parameters."""
+
+    service: str
+    operation: str
+    params: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.operation}"
+
+
+@dataclass
+class Stage:
+    """One stage of the application with its surroundings, as an outsider sees and drives it."""
+
+    base_url: str
+    twilio_url: str
+    openai_url: str
+    client: Client
+    door: RLock
+    calls: list[Call] = field(default_factory=list)
+    callback_paths: list[str] = field(default_factory=list)
+    closed: bool = False  #: nobody comes in any more
+    _working: int = 0
+
+    # --- requests
+
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        token: str = TOKEN,
+        url: str | None = None,
+        spoil: signing.Spoil | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """A signed webhook; `url` is what its sender took for our address, `headers` come on top."""
+        signed = signing.headers(url or f"{self.base_url}{path}", body, token, spoil=spoil)
+        return self.request("POST", path, body, signed | dict(headers or {}))
+
+    def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Any:
+        with self._at_work():
+            return self.client.http.request(method, path, headers=dict(headers or {}), body=body)
+
+    def through_gateway(
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        gateway_stage: str = "api",
+        domain: str = "abc123.execute-api.eu-west-2.amazonaws.com",
+        encoded: bool = False,
+        query: Mapping[str, list[str]] | None = None,
+        raw_body: str | None = None,
+    ) -> Any:
+        """The same as API Gateway hands it to the Lambda; the answer is the Lambda's own."""
+        text = base64.b64encode(body).decode() if encoded else body.decode()
+        event = {
+            "resource": path,
+            "path": path,
+            "httpMethod": "POST",
+            "headers": dict(headers),
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "queryStringParameters": {name: values[-1] for name, values in query.items()} if query else None,
+            "multiValueQueryStringParameters": dict(query) if query else None,
+            "pathParameters": None,
+            "stageVariables": None,
+            "requestContext": {
+                "resourceId": "x1y2z3",
+                "resourcePath": path,
+                "httpMethod": "POST",
+                "path": f"/{gateway_stage}{path}" if gateway_stage else path,
+                "accountId": "123456789012",
+                "protocol": "HTTP/1.1",
+                "stage": gateway_stage or "api",
+                "domainPrefix": domain.split(".")[0],
+                "domainName": domain,
+                "apiId": "abc123",
+                "requestId": str(uuid4()),
+                "identity": {"sourceIp": "203.0.113.7", "userAgent": "TwilioProxy/1.1"},
+            },
+            "body": raw_body if raw_body is not None else text,
+            "isBase64Encoded": encoded,
+        }
+        with self._at_work():
+            return front_door.app(event, LambdaContext("api_handler", 512))
+
+    def payload(self, name: str, **options: Any) -> Any:
+        """A payload of `tests/payloads`, to the route of its channel."""
+        path = "/whatsapp" if name.startswith("whatsapp") else "/sms"
+        return self.post(path, payload(name), **options)
+
+    def write(self, text: str, *, person: str = PERSON, sms: bool = False, sid: str | None = None, **more: str) -> str:
+        """A person writes; the webhook must be accepted. Returns the message's id."""
+        sid = sid or new_sid()
+        response = self.webhook(text, person=person, sms=sms, sid=sid, **more)
+        assert response.status_code == 200, response.body
+        return sid
+
+    def webhook(
+        self,
+        text: str,
+        *,
+        person: str = PERSON,
+        own: str = OWN,
+        sms: bool = False,
+        sid: str | None = None,
+        token: str = TOKEN,
+        **more: str,
+    ) -> Any:
+        path, body = form_of(text, person=person, own=own, sms=sms, sid=sid, **more)
+        return self.post(path, body, token=token)
+
+    # --- queues
+
+    def work_off(self, *purposes: str) -> list[str]:
+        """Lets the handlers empty these queues, or all of theirs; the purposes of what was handled, in order.
+
+        A handler that fails leaves its message for the next attempt, up to the queue's limit.
+        """
+        handled: list[str] = []
+        while True:
+            batch = [(purpose, message) for purpose in purposes or HANDLERS for message in self._receive(purpose)]
+            if not batch:
+                return handled
+            for purpose, message in batch:
+                self._attempt(purpose, message)
+                handled.append(purpose)
+
+    def invoke(self, purpose: str, body: str, *, attempt: int = 1) -> None:
+        """One message to the handler of a queue, as Lambda hands it over. Raises what the handler raises."""
+        event = sqs_event(queue_name(purpose), body, attempt=attempt)
+        with self._at_work():
+            self.client.lambda_.invoke(HANDLERS[purpose], event)
+
+    def fails(self, purpose: str, body: str, *, attempt: int = 1) -> bool:
+        """Whether the handler leaves this message on its queue."""
+        try:
+            self.invoke(purpose, body, attempt=attempt)
+        except front_door.web.StageFailed:
+            return True
+        return False
+
+    def taken(self, purpose: str) -> list[Item]:
+        """The context objects on a queue, which is empty afterwards."""
+        return [json.loads(message["Body"]) for message in self._receive(purpose)]
+
+    def taken_bodies(self, purpose: str) -> list[str]:
+        return [message["Body"] for message in self._receive(purpose)]
+
+    def sweep(self) -> None:
+        """The schedule fires."""
+        event = self.client.events.generate_cw_event("aws.events", "Scheduled Event", {})
+        with self._at_work():
+            self.client.lambda_.invoke("rescue", event)
+
+    def _attempt(self, purpose: str, message: Item) -> None:
+        for attempt in range(1, 4):
+            if not self.fails(purpose, message["Body"], attempt=attempt):
+                return
+
+    def _receive(self, purpose: str) -> list[Item]:
+        url, found = self._queue_urls[purpose], []
+        wanted = {"QueueUrl": url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
+        while batch := self._sqs.receive_message(**wanted).get("Messages"):
+            for message in batch:
+                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            found += batch
+        return found
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return boto3.client("sqs")
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        return boto3.resource("dynamodb")
+
+    @cached_property
+    def _queue_urls(self) -> dict[str, str]:
+        purposes = (*HANDLERS, "handoff")
+        return {each: self._sqs.get_queue_url(QueueName=queue_name(each))["QueueUrl"] for each in purposes}
+
+    # --- tables and secrets
+
+    def open(self, person: str = PERSON, conversation_id: str = CONVERSATION, **attributes: Any) -> None:
+        """A conversation record as the outbound engine writes it; an attribute that is None is left out."""
+        item = conversation_record(person, conversation_id) | attributes
+        self.table("conversations").put_item(Item={name: value for name, value in item.items() if value is not None})
+
+    def change(self, person: str = PERSON, conversation_id: str = CONVERSATION, **attributes: Any) -> None:
+        """Somebody else writes to a record."""
+        self.table("conversations").update_item(
+            Key={"primary_channel": person, "conversation_id": conversation_id},
+            UpdateExpression="SET " + ", ".join(f"#{at} = :{at}" for at in range(len(attributes))),
+            ExpressionAttributeNames={f"#{at}": name for at, name in enumerate(attributes)},
+            ExpressionAttributeValues={f":{at}": value for at, value in enumerate(attributes.values())},
+        )
+
+    def record(self, person: str = PERSON, conversation_id: str = CONVERSATION) -> Item:
+        key = {"primary_channel": person, "conversation_id": conversation_id}
+        found: Item = self.table("conversations").get_item(Key=key)["Item"]
+        return found
+
+    def records_of(self, person: str) -> list[Item]:
+        return [item for item in self.everything("conversations") if item["primary_channel"] == person]
+
+    def history(self, conversation_id: str = CONVERSATION) -> list[Item]:
+        """The history in its order."""
+        found = [item for item in self.everything("messages") if item["conversation_id"] == conversation_id]
+        return sorted(found, key=lambda item: str(item["position"]))
+
+    def everything(self, table: str) -> list[Item]:
+        items: list[Item] = self.table(table).scan(ConsistentRead=True)["Items"]
+        return items
+
+    def all_that_is_written(self) -> str:
+        """Every table and queue, to be compared with later."""
+        tables = {name: self.everything(name) for name in ("conversations", "messages", "tenants")}
+        return json.dumps([tables, self.queue_lengths()], sort_keys=True, default=str)
+
+    def queue_lengths(self) -> dict[str, int]:
+        """How many messages each queue holds, the delayed ones too."""
+        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+        found = {
+            purpose: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+            for purpose, url in self._queue_urls.items()
+        }
+        return {purpose: sum(map(int, attributes.values())) for purpose, attributes in found.items()}
+
+    def wipe(self) -> None:
+        """Forgets conversations, history and queues; tenants, secrets and what the application has cached stay."""
+        for name, keys in {
+            "conversations": ("primary_channel", "conversation_id"),
+            "messages": ("conversation_id", "position"),
+        }.items():
+            with self.table(name).batch_writer() as batch:
+                for item in self.everything(name):
+                    batch.delete_item(Key={key: item[key] for key in keys})
+        for purpose in self._queue_urls:
+            self._receive(purpose)
+
+    def tenant(self, address: str = f"whatsapp:{OWN}", **attributes: Any) -> None:
+        """Changes how a tenant wants to be spoken for; before the first message, because tenants are cached."""
+        item = dict(TENANTS.get(address, {})) | {"address": address} | attributes
+        self.table("tenants").put_item(Item={name: value for name, value in item.items() if value is not None})
+
+    def secret(self, name: str, **fields: str) -> None:
+        make_secret(name, fields)
+
+    def table(self, purpose: str) -> Any:
+        return self._dynamodb.Table(f"ai-multi-comms-{purpose}-{STAGE}")
+
+    def minutes_pass(self, minutes: int = 5, person: str = PERSON, conversation_id: str = CONVERSATION) -> None:
+        """Every moment that the record holds lies further back, so that a sweep finds it late."""
+        record = self.record(person, conversation_id)
+        moved = {name: _earlier(value, timedelta(minutes=minutes)) for name, value in record.items()}
+        self.table("conversations").put_item(Item=moved)
+
+    # --- the world outside
+
+    def twilio_fault(self, kind: str, **options: Any) -> None:
+        _ordered(self.twilio_url, kind, options)
+
+    def openai_fault(self, kind: str, **options: Any) -> None:
+        _ordered(self.openai_url, kind, options)
+
+    def engine_requests(self) -> list[Item]:
+        """What the engine was asked, in order."""
+        found: list[Item] = requests.get(f"{self.openai_url}/_requests", timeout=5).json()["requests"]
+        return found
+
+    def sent(self, person: str | None = None) -> list[Item]:
+        """What Twilio took from us, in order."""
+        found = requests.get(f"{self.twilio_url}/_people/messages", timeout=5).json()["messages"]
+        return [
+            each
+            for each in found
+            if each["direction"] == "outbound-api" and (person is None or each["to"].endswith(person))
+        ]
+
+    def texts_sent(self, person: str | None = None) -> list[str]:
+        return [message["body"] for message in self.sent(person)]
+
+    def await_callbacks(self, *statuses: str) -> None:
+        """Waits until Twilio has called back with each of these statuses for the newest message that it took."""
+        newest = self.sent()[-1]["sid"]
+        self.until(lambda: set(statuses) <= self._called_back(newest), f"callbacks {statuses}")
+
+    def _called_back(self, sid: str) -> set[str]:
+        events = requests.get(f"{self.twilio_url}/_events", timeout=5).json()["events"]
+        return {event["message_status"] for event in events if event["kind"] == "callback" and event["sid"] == sid}
+
+    def until(self, holds: Callable[[], bool], what: str) -> None:
+        """Waits for something that a stand-in does by itself. Fails after ten seconds."""
+        deadline = time.monotonic() + 10
+        while not holds():
+            assert time.monotonic() < deadline, f"{what} never came"
+            time.sleep(0.005)
+
+    # --- counting
+
+    @contextmanager
+    def counted(self) -> Iterator[list[Call]]:
+        """The requests to AWS that the application makes meanwhile."""
+        before = len(self.calls)
+        found: list[Call] = []
+        yield found
+        found += self.calls[before:]
+
+    def take_note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        if self._working:
+            self.calls.append(Call(model.service_model.service_name, model.name, params))
+
+    def close(self) -> None:
+        """Lets whoever is at the door finish and nobody else in."""
+        with self.door:
+            self.closed = True
+        relay.cache_clear()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self.door:
+            self._working += 1
+            try:
+                yield
+            finally:
+                self._working -= 1
+
+
+@contextmanager
+def new_stage(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[Stage]:
+    """A stage with its tenants and secrets and without any conversation."""
+    for name, value in _ENVIRONMENT.items():
+        patch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "CONVERSATIONS_TABLE", "MESSAGES_TABLE", "TENANTS_TABLE"):
+        patch.delenv(name, raising=False)
+    with ExitStack() as stack:
+        stack.enter_context(mock_aws())
+        make_resources()
+        bridge = _Bridge()
+        base_url = stack.enter_context(running(bridge.app))
+        twilio = stack.enter_context(running(twilio_stand_in(_twilio_config(base_url))))
+        openai = stack.enter_context(running(openai_stand_in(think_seconds=0)))
+        patch.setenv("PUBLIC_BASE_URL", base_url)
+        patch.setenv("TWILIO_API_BASE_URL", twilio)
+        patch.setenv("OPENAI_BASE_URL", f"{openai}/v1")
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        client = Client(front_door.app, stage_name=STAGE, project_dir=str(ROOT))
+        stage = Stage(base_url, twilio, openai, client, RLock())
+        bridge.stage = stage
+        hook = ("before-parameter-build", lambda params, model, **_: stage.take_note(params, model))
+        patch.setattr(botocore.session, "create_loader", lambda *_: _LOADER)
+        patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, hook])
+        relay.cache_clear()
+        stack.callback(stage.close)
+        yield stage
+
+
+#: What AWS's services look like, read once and not for every client.
+_LOADER = botocore.loaders.create_loader()
+
+_ENVIRONMENT = {
+    "STAGE": STAGE,
+    "AWS_REGION": "eu-west-2",
+    "AWS_DEFAULT_REGION": "eu-west-2",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "BURST_IDLE_SECONDS": "0",
+    "BURST_MAX_SECONDS": "90",
+}
+
+
+class _Bridge:
+    """Lets HTTP in: whatever Twilio's stand-in posts goes to the front door."""
+
+    def __init__(self) -> None:
+        self.stage: Stage | None = None
+        self.app = Flask(__name__)
+        self.app.add_url_rule("/<path:path>", view_func=self._pass, methods=["POST"])
+
+    def _pass(self, path: str) -> Response:
+        assert self.stage is not None
+        self.stage.callback_paths.append(f"/{path}")
+        with self.stage.door:
+            if self.stage.closed:
+                return Response(status=503)
+            response = self.stage.request("POST", f"/{path}", request.get_data(), dict(request.headers.items()))
+        return Response(response.body, response.status_code, mimetype="text/xml")
+
+
+def make_resources() -> None:
+    """Tables, queues, tenants and secrets of the stage."""
+    boto3.client("cloudformation").create_stack(
+        StackName="relay",
+        TemplateBody=(ROOT / ".chalice/resources.json").read_text(),
+        Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
+    )
+    table = boto3.resource("dynamodb").Table(f"ai-multi-comms-tenants-{STAGE}")
+    for address, tenant in TENANTS.items():
+        table.put_item(Item={"address": address, **tenant})
+    make_secret(TWILIO_SECRET, {"twilio_account_sid": ACCOUNT, "twilio_auth_token": TOKEN})
+    make_secret(OTHER_TWILIO_SECRET, {"account_sid": OTHER_ACCOUNT, "auth_token": OTHER_TOKEN})
+    make_secret(OPENAI_SECRET, {"ai_api_key": API_KEY})
+
+
+def make_secret(name: str, fields: Mapping[str, str]) -> None:
+    manager = boto3.client("secretsmanager")
+    text = json.dumps(dict(fields))
+    try:
+        manager.create_secret(Name=name, SecretString=text)
+    except manager.exceptions.ResourceExistsException:
+        manager.put_secret_value(SecretId=name, SecretString=text)
+
+
+def conversation_record(person: str = PERSON, conversation_id: str = CONVERSATION) -> Item:
+    """A record with everything that the outbound engine usually writes."""
+    return {
+        "primary_channel": person,
+        "conversation_id": conversation_id,
+        "channel_method": "whatsapp",
+        "recipient_tel": person,
+        "recipient_first_name": "Amara",
+        "company_id": "company-123",
+        "company_name": "Cucumber Recruitment",
+        "project_id": "project-456",
+        "project_name": "Clarify CV",
+        "project_status": "active",
+        "allowed_channels": ["whatsapp", "sms"],
+        "comms_consent": True,
+        "conversation_status": "initial_message_sent",
+        "thread_id": "thread_abc123xyz",
+        "credentials_reference": TWILIO_SECRET,
+        "ai_config": {"assistant_id_replies": "asst_1", "api_key_reference": OPENAI_SECRET},
+        "hand_off_to_human": False,
+        "auto_queue_reply_message": False,
+        "messages": [{"message_id": "SM0", "role": "assistant", "content": "Hello Amara, may we ask about your CV?"}],
+        "task_complete": 0,
+        "project_data": {"role": "Nurse", "score": 7},
+        "created_at": "2026-11-20T09:00:00.000Z",
+        "updated_at": "2026-11-20T09:00:00.000Z",
+        "gsi_company": "company-123",
+    }
+
+
+def payload(name: str) -> bytes:
+    """The body of a webhook as it came in."""
+    return (PAYLOADS / f"{name}.form").read_bytes()
+
+
+def names_of_payloads(prefix: Sequence[str]) -> list[str]:
+    return sorted(path.stem for path in PAYLOADS.glob("*.form") if path.stem.startswith(tuple(prefix)))
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    return dict(parse_qsl(body.decode(), keep_blank_values=True))
+
+
+def new_sid() -> str:
+    return f"SM{uuid4().hex}"
+
+
+def form_of(
+    text: str, *, person: str = PERSON, own: str = OWN, sms: bool = False, sid: str | None = None, **more: str
+) -> tuple[str, bytes]:
+    """The route and the body of a text message; `more` sets further parameters."""
+    prefix = "" if sms else "whatsapp:"
+    sid = sid or new_sid()
+    fields = {
+        "MessageSid": sid,
+        "SmsMessageSid": sid,
+        "AccountSid": ACCOUNT,
+        "From": prefix + person,
+        "To": prefix + own,
+        "Body": text,
+        "NumMedia": "0",
+        "NumSegments": "1",
+        "SmsStatus": "received",
+        "ApiVersion": "2010-04-01",
+    }
+    return ("/sms" if sms else "/whatsapp"), urlencode(fields | more).encode()
+
+
+def sqs_event(queue: str, body: str, *, attempt: int = 1) -> Item:
+    """One message as Lambda's event source mapping hands it over."""
+    record = {
+        "messageId": str(uuid4()),
+        "receiptHandle": f"AQEB{uuid4().hex}",
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": str(attempt),
+            "SentTimestamp": "1795368780000",
+            "SenderId": "AIDAEXAMPLE",
+            "ApproximateFirstReceiveTimestamp": "1795368780500",
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:eu-west-2:123456789012:{queue}",
+        "awsRegion": "eu-west-2",
+    }
+    return {"Records": [record]}
+
+
+def queue_name(purpose: str) -> str:
+    return f"ai-multi-comms-{purpose}-queue-{STAGE}"
+
+
+def _twilio_config(base_url: str) -> Config:
+    numbers = (f"whatsapp:{OWN}", OWN, OWN_AMERICAN)
+    config = Config(
+        accounts=(Account(ACCOUNT, TOKEN), Account(OTHER_ACCOUNT, OTHER_TOKEN)),
+        numbers=(
+            *(Number(address, ACCOUNT, "") for address in numbers),
+            Number(f"whatsapp:{OTHER_OWN}", OTHER_ACCOUNT, ""),
+        ),
+    )
+    return replace(config.with_app(base_url), step_seconds=0.002)
+
+
+def _ordered(url: str, kind: str, options: Mapping[str, Any]) -> None:
+    response = requests.post(f"{url}/_faults", json={"kind": kind, **options}, timeout=5)
+    assert response.status_code == 201, response.text
+
+
+def _earlier(value: Any, by: timedelta) -> Any:
+    """The same value with every moment in it moved back."""
+    if isinstance(value, Mapping):
+        return {name: _earlier(each, by) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_earlier(each, by) for each in value]
+    if isinstance(value, str) and len(value) == len("2026-11-22T17:33:00.000Z") and value.endswith("Z"):
+        moved = datetime.fromisoformat(value).astimezone(UTC) - by
+        return moved.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value

@@ -1,0 +1,99 @@
+"""The history and the fallbacks in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from threading import RLock
+
+from chalicelib.lifecycle import RANK, replaces_below
+from chalicelib.model import Delivery, HistoryEntry
+from chalicelib.ports import Clock, Marked
+
+_Place = tuple[str, str]
+
+
+class TwinHistory:
+    """Entries by conversation and position; statuses are merged by rank.
+
+    `lag` is how long the search by provider id lags behind what was written.
+    """
+
+    def __init__(self, clock: Clock, *, lag: timedelta = timedelta(0)) -> None:
+        self._clock = clock
+        self._lag = lag
+        self._entries: dict[_Place, HistoryEntry] = {}
+        self._searchable_from: dict[str, datetime] = {}
+        self._at_hand = RLock()
+
+    def write(self, entries: Sequence[HistoryEntry]) -> None:
+        with self._at_hand:
+            for entry in entries:
+                self._put(replace(entry, status=None, error_code=None))
+
+    def begin(self, entry: HistoryEntry) -> None:
+        with self._at_hand:
+            if (entry.conversation_id, entry.position) not in self._entries:
+                self._put(replace(entry, status=None, error_code=None))
+
+    def latest(self, conversation_id: str, *, limit: int) -> Sequence[HistoryEntry]:
+        """As the real one, it does not read back what an answer cost, what it covers or a provider's parameters."""
+        newest = self.of(conversation_id)[-limit:]
+        return [replace(entry, usage=None, covers=None, raw={}) for entry in newest]
+
+    def holds(self, provider_id: str) -> bool:
+        searchable_from = self._searchable_from.get(provider_id)
+        return searchable_from is not None and searchable_from <= self._clock()
+
+    def mark(
+        self,
+        conversation_id: str,
+        position: str,
+        *,
+        status: Delivery,
+        provider_id: str | None,
+        error_code: str | None,
+        at: datetime,
+    ) -> Marked:
+        with self._at_hand:
+            entry = self._entries.get((conversation_id, position))
+            if entry is None:
+                return Marked(False, known=False, had_provider_id=False)
+            had_provider_id = entry.provider_id is not None
+            if entry.status is not None and RANK[entry.status] >= replaces_below(status):
+                return Marked(False, known=True, had_provider_id=had_provider_id)
+            self._put(
+                replace(
+                    entry,
+                    status=status,
+                    provider_id=provider_id if provider_id is not None else entry.provider_id,
+                    error_code=error_code if error_code is not None else entry.error_code,
+                )
+            )
+            return Marked(True, known=True, had_provider_id=had_provider_id)
+
+    def of(self, conversation_id: str) -> list[HistoryEntry]:
+        """Every entry of a conversation, whole and in order; for tests."""
+        with self._at_hand:
+            found = [entry for (owner, _), entry in self._entries.items() if owner == conversation_id]
+        return sorted(found, key=lambda entry: entry.position)
+
+    def _put(self, entry: HistoryEntry) -> None:
+        self._entries[entry.conversation_id, entry.position] = entry
+        if entry.provider_id is not None:
+            self._searchable_from.setdefault(entry.provider_id, self._clock() + self._lag)
+
+
+class TwinFallbacks:
+    """Which fallbacks count as sent, and until when."""
+
+    def __init__(self) -> None:
+        self._ends: dict[_Place, int] = {}
+        self._at_hand = RLock()
+
+    def may_send(self, own_address: str, person: str, *, at: datetime, window: timedelta) -> bool:
+        with self._at_hand:
+            ends = self._ends.get((own_address, person))
+            if ends is not None and ends > int(at.timestamp()):
+                return False
+            self._ends[own_address, person] = int((at + window).timestamp())
+            return True

@@ -1,0 +1,141 @@
+"""A provider that takes messages, refuses them, or does not say which; and a list of what it took."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from threading import RLock
+
+from chalicelib.errors import Unconfirmed
+from chalicelib.model import Channel, Outgoing, Tenant
+from chalicelib.ports import Clock, Posted, Secret
+
+
+class Silence(Enum):
+    """The request left and no answer came back."""
+
+    AFTER_TAKING = "after taking it"
+    WITHOUT_TAKING = "without taking it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A message that the provider has, and will deliver."""
+
+    provider_id: str
+    channel: Channel
+    sender: str
+    recipient: str
+    text: str
+    at: datetime
+    callback_url: str | None
+    covers: tuple[int, int] | None  #: for tests; a real provider knows nothing of it
+    part: int | None
+
+
+Reaction = Silence | Exception | Callable[[], None] | None
+
+
+@dataclass
+class TwinProvider:
+    """What stands behind every sender. `reactions` are used up one post at a time; then everything is taken."""
+
+    clock: Clock
+    reactions: list[Reaction] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
+    lists: list[Exception] = field(default_factory=list)  #: how the next looks at the list fail
+    asked: int = 0  #: how often something was posted
+    at_hand: RLock = field(default_factory=RLock)
+
+    def reacts(self, *reactions: Reaction) -> None:
+        """None takes the message, an exception is raised, something callable runs before the message is taken."""
+        self.reactions.extend(reactions)
+
+    @property
+    def texts(self) -> list[str]:
+        return [message.text for message in self.taken]
+
+    def take(
+        self,
+        channel: Channel,
+        *,
+        sender: str,
+        recipient: str,
+        text: str,
+        callback_url: str | None = None,
+        covers: tuple[int, int] | None = None,
+        part: int | None = None,
+    ) -> str:
+        """Takes a message, whoever sends it; its id."""
+        with self.at_hand:
+            provider_id = f"SM{len(self.taken) + 1:032x}"
+            self.taken.append(
+                Taken(
+                    provider_id=provider_id,
+                    channel=channel,
+                    sender=sender,
+                    recipient=recipient,
+                    text=text,
+                    at=self.clock(),
+                    callback_url=callback_url,
+                    covers=covers,
+                    part=part,
+                )
+            )
+            return provider_id
+
+
+@dataclass(frozen=True)
+class TwinChannel:
+    """A sender on one channel."""
+
+    provider: TwinProvider
+    channel: Channel
+
+    def post(self, outgoing: Outgoing, part: int, *, callback_url: str | None) -> str:
+        provider = self.provider
+        with provider.at_hand:
+            provider.asked += 1
+            reaction = provider.reactions.pop(0) if provider.reactions else None
+        if isinstance(reaction, Exception):
+            raise reaction
+        if reaction is Silence.WITHOUT_TAKING:
+            raise Unconfirmed("no answer came back")
+        if callable(reaction):
+            reaction()
+        provider_id = provider.take(
+            self.channel,
+            sender=outgoing.sender,
+            recipient=outgoing.recipient,
+            text=outgoing.parts[part].text,
+            callback_url=callback_url,
+            covers=(outgoing.after, outgoing.to),
+            part=part,
+        )
+        if reaction is Silence.AFTER_TAKING:
+            raise Unconfirmed("no answer came back")
+        return provider_id
+
+    def posted_since(self, outgoing: Outgoing, since: datetime) -> Sequence[Posted]:
+        """Newest first, as Twilio lists them."""
+        if self.provider.lists:
+            raise self.provider.lists.pop(0)
+        between = [
+            each
+            for each in self.provider.taken
+            if (each.channel, each.sender, each.recipient) == (self.channel, outgoing.sender, outgoing.recipient)
+        ]
+        listed = [Posted(provider_id=each.provider_id, text=each.text, at=each.at) for each in between]
+        return [each for each in reversed(listed) if each.at is None or each.at >= since]
+
+
+@dataclass
+class TwinProviders:
+    """Makes senders; `secrets` holds what they were made with."""
+
+    provider: TwinProvider
+    secrets: list[Secret] = field(default_factory=list)
+
+    def sender(self, channel: Channel, secret: Secret, *, tenant: Tenant | None) -> TwinChannel:
+        self.secrets.append(secret)
+        return TwinChannel(self.provider, channel)
