@@ -85,9 +85,9 @@ def give_back(
         current = conversations.get(key)
         if current is None:
             return None
-        if current.somebody_waits and not pass_on(current):
+        if current.somebody_waits:
+            pass_on(current)
             continue
-        current = conversations.get(key) or current
         returned = conversations.change_hands(
             current, to_human=False, reason=None, status=Status(_status_after(current)), drop_outgoing=False
         )

@@ -143,7 +143,7 @@ class Conversations(Protocol):
         ...
 
     def drop(self, seen: Conversation) -> Conversation | None:
-        """Removes an answer that must not be sent any more; the record after it."""
+        """Removes an answer that must not be sent any more; the record after it still says that somebody waits."""
         ...
 
     def change_hands(

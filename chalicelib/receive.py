@@ -110,11 +110,12 @@ def _records_of(message: Inbound, tenant: Tenant | None, conversations: Conversa
 
 
 def _is_old(conversation: Conversation, message: Inbound, history: History) -> bool:
-    """Whether this message was closed so long ago that the record has forgotten its id."""
+    """Whether this message was taken in so long ago that the record has forgotten its id."""
     remembers_all = conversation.received <= len(conversation.recent_message_ids)
     if remembers_all or message.message_id in conversation.recent_message_ids:
         return False
-    return history.holds(message.message_id)
+    still_waits = any(each.message_id == message.message_id for each in conversation.waiting)
+    return still_waits or history.holds(message.message_id)
 
 
 def _record(

@@ -38,8 +38,9 @@ from chalicelib.ports import (
     Tenants,
 )
 
-#: How many messages of the history an engine is shown.
+#: How many messages of the history an engine is shown, and how many are read at most.
 HISTORY_LIMIT = 60
+READ_LIMIT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ def reply(
     if taken is None:
         return
     seen = taken.seen
+    if not taken.waiting:
+        take_over(seen.key, reason="message_unreadable", status=Status.AI_FAILED)
+        return
     try:
         answer = _think(taken, secrets, engines, journal)
     except Refused as refusal:
@@ -125,7 +129,8 @@ def _take(
             reason=reason,
         )
         return None
-    latest = history.latest(seen.key.conversation_id, limit=HISTORY_LIMIT)
+    limit = min(HISTORY_LIMIT + seen.received - seen.answered, READ_LIMIT)
+    latest = history.latest(seen.key.conversation_id, limit=limit)
     return _Taken(seen, latest, all_waiting(seen, latest), tenant, burst_is_over, now)
 
 
@@ -167,7 +172,7 @@ def _think(taken: _Taken, secrets: Secrets, engines: Engines, journal: Journal) 
         company_name=seen.company_name or (tenant.company_name if tenant else ""),
         project_name=seen.project_name or (tenant.project_name if tenant else ""),
         person_name=seen.person_name,
-        channel=_newest(taken).channel,
+        channel=taken.waiting[-1].channel,
         settings=settings,
         history=spoken_before(seen, taken.latest),
         waiting=taken.waiting,
@@ -181,10 +186,6 @@ def _keys(reference: str | None, secrets: Secrets) -> Sequence[Secret]:
     if not found:
         raise Refused("no_ai_credentials", "the tenant has no usable API key for its engine")
     return found
-
-
-def _newest(taken: _Taken) -> Waiting:
-    return taken.seen.waiting[-1] if taken.seen.waiting else taken.waiting[-1]
 
 
 def _commit(
@@ -226,7 +227,7 @@ def _commit(
 
 
 def _outgoing(taken: _Taken, answer: Answer, splitter: Splitter, at: datetime, token: str) -> Outgoing:
-    seen, newest = taken.seen, _newest(taken)
+    seen, newest = taken.seen, taken.waiting[-1]
     return Outgoing(
         after=seen.answered,
         to=seen.received,

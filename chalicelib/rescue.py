@@ -58,16 +58,19 @@ def sweep(
 ) -> int:
     """SWEEP: looks at everybody who has waited too long and does what is due; how many needed something.
 
-    One conversation that fails does not keep the others waiting.
+    One conversation that fails does not keep the others waiting. What is our own bug is raised at the end.
     """
     overdue = conversations.overdue(clock() - LOOK_AFTER, limit=SWEEP_LIMIT)
-    done = 0
+    done, bugs = 0, list[Exception]()
     for key in overdue:
         try:
             done += _rescue(key, conversations, history, tenants, secrets, providers, route, take_over, clock, journal)
-        except RelayError as failure:
+        except Exception as failure:
             journal("rescue_failed", "the next sweep tries again", error=type(failure).__name__)
+            bugs += [] if isinstance(failure, RelayError) else [failure]
     journal("rescue_swept", "everybody who waits too long was looked at", waiting=len(overdue), rescued=done)
+    if bugs:
+        raise bugs[0]
     return done
 
 

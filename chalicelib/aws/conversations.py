@@ -13,7 +13,6 @@ from chalicelib.aws.expressions import Update
 from chalicelib.aws.items import (
     conversation_of,
     from_wire,
-    in_flight_of,
     item_to_wire,
     opened_item_of,
     outgoing_item_of,
@@ -95,9 +94,9 @@ class DynamoConversations:
     def record(self, seen: Conversation, message: Waiting, *, opted_out: bool | None) -> Recorded:
         """Raises TryAgain if the record is gone or moves faster than it can be decided on."""
         for _ in range(_ATTEMPTS):
-            outcome = self._update(seen.key, self._recording(seen, message, opted_out), returns="UPDATED_NEW")
+            outcome = self._update(seen.key, self._recording(seen, message, opted_out), returns="ALL_NEW")
             if outcome.done:
-                after = replace(seen, **_changed(outcome.item))
+                after = conversation_of(outcome.item)
                 return Recorded(after, after.received)
             if not outcome.item:
                 break
@@ -167,6 +166,7 @@ class DynamoConversations:
         return self._end_outgoing(seen, {"last_answer": answer}, status=Status.AI_RESPONSE_SENT)
 
     def drop(self, seen: Conversation) -> Conversation | None:
+        """Whoever was to get the answer is still unanswered, so the sparse index keeps the record."""
         return self._end_outgoing(seen, {}, status=None)
 
     def release(self, seen: Conversation) -> Conversation | None:
@@ -268,7 +268,10 @@ class DynamoConversations:
             update.set(name, value)
         if status is not None and seen.epoch == seen.outgoing.epoch:
             update.set("conversation_status", status.value)
-        if seen.somebody_waits:
+        if status is None:
+            update.set_if_absent("unanswered_since", iso(self._clock()))
+            update.set_if_absent("rescue_shard", _shard_of(seen.key))
+        elif seen.somebody_waits:
             oldest = seen.waiting[0].received_at if seen.waiting else seen.last_inbound_at or self._clock()
             update.set("unanswered_since", iso(oldest)).set("rescue_shard", _shard_of(seen.key))
         else:
@@ -342,12 +345,3 @@ def _same_claim(found: Conversation, seen: Conversation) -> bool:
 def _holds(after: Conversation | None, token: str) -> bool:
     """Whether a condition failed only because our own write had arrived before."""
     return after is not None and after.outgoing is not None and after.outgoing.token == token
-
-
-def _changed(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The fields that RECORD changed, as the update returned them."""
-    flight = in_flight_of(attributes)
-    names = ("received", "waiting", "recent_message_ids", "unanswered_since", "last_inbound_at", "reference")
-    changed = {name: flight[name] for name in names if name in attributes}
-    changed |= {name: flight[name] for name in ("overflowing", "opted_out") if name in attributes}
-    return changed | {"status": Status.USER_REPLY_RECEIVED.value}

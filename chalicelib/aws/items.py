@@ -87,12 +87,12 @@ def conversation_of(item: Item) -> Conversation:
         created_at=_text(item, "created_at") or _text(item, "initial_request_timestamp"),
         updated_at=_text(item, "updated_at"),
         expires_at=_number(item, "ttl"),
-        **in_flight_of(item),
+        **_in_flight_of(item),
     )
 
 
-def in_flight_of(item: Item) -> dict[str, Any]:
-    """The fields that we keep ourselves, of a whole record or of the part of one that an update returned."""
+def _in_flight_of(item: Item) -> dict[str, Any]:
+    """The fields that we keep ourselves."""
     return {
         "reference": _text(item, "reference"),
         "opted_out": _is_true(item, "opted_out"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.model import Author, Channel, Media, Spoken, Turn, Waiting
 
-#: Characters of history that are sent along; the newest are kept. About a quarter as many tokens.
+#: Characters of the history, and of what waits, that are sent along; the newest are kept.
 LONGEST_HISTORY = 48_000
 
 #: Characters of project data that are sent along.
@@ -42,8 +42,9 @@ def instructions(turn: Turn) -> str:
 
 def messages(turn: Turn) -> list[dict[str, Any]]:
     """The conversation as the Responses API takes it: `{"role": …, "content": …}`, what waits at the end."""
-    said = [{"role": _ROLES.get(each.author, "assistant"), "content": each.text} for each in _newest(turn.history)]
-    return said + [{"role": "user", "content": text_of(message)} for message in turn.waiting]
+    waiting = [Spoken(Author.USER, text_of(message)) for message in turn.waiting]
+    spoken = [*_newest(turn.history), *(_newest(waiting) or waiting[-1:])]
+    return [{"role": _ROLES.get(each.author, "assistant"), "content": each.text} for each in spoken]
 
 
 def text_of(message: Waiting) -> str:

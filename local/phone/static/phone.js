@@ -259,6 +259,12 @@ const ACTIONS = {
   answer_delayed(story, event) {
     story.outcome(event, "Delayed", "wait", "the provider is busy, tried again later", "delayed");
   },
+  stage_delayed(story, event) {
+    story.setback(event, "Delayed", "wait", "delayed");
+  },
+  stage_failed(story, event) {
+    story.setback(event, "Failed", "bad", "failed");
+  },
   given_back(story, event) {
     const card = story.create(`back:${event.id}`, time(event.at));
     card.title = "Back to the AI";
@@ -483,6 +489,17 @@ class Story {
     const card = this.answerCard(event);
     card.thinking = null;
     card.put(`${name}:${event.id}`, { name, at: time(event.at), tone, detail });
+    card.is(tone, label);
+  }
+
+  /** A stage that could not do its work: the queue gives it the message again. */
+  setback(event, name, tone, label) {
+    const card = this.cardOf(event.message_id);
+    if (!card) return;
+    card.thinking = null;
+    card.put(`setback:${event.id}`, {
+      name, at: time(event.at), tone, detail: `${words(event.error)}: the queue tries again`,
+    });
     card.is(tone, label);
   }
 
