@@ -27,7 +27,7 @@ def pass_on(
     Messages are in the history before the record forgets them, and the record keeps saying that somebody waits until
     the queue has the context: whatever dies in between is found by `rescue`. False if the record moved meanwhile.
     """
-    reason = human_reason(conversation, conversation.key.person) or "handed_off"
+    reason = human_reason(conversation) or "handed_off"
     history.write(entries_of_waiting(conversation))
     queues.hand_to_human(
         (context or draw(conversation)).stamped(queued=clock()), reason=conversation.handed_off_reason or reason
@@ -58,15 +58,20 @@ def take_over(
 
     An answer that is READY is dropped, and so is the one that the caller itself has claimed (`drop_claim`). Given what
     the caller has `seen`, it happens only if the record has not changed since: None, and nothing done, otherwise.
-    `reason` is a code for logs; `words` say more to the human and are kept in the record and on the queue only.
-    Raises TryAgain where the record would not hold still.
+    A human who has it already keeps the first reason. `reason` is a code for logs; `words` say more to the human and
+    are kept in the record and on the queue only. Raises TryAgain where the record would not hold still.
     """
     for _ in range(1 if seen else _ATTEMPTS):
         current = seen or conversations.get(key)
         if current is None:
             return None
+        known = current.handed_off_reason if current.handed_off else None
         owned = conversations.change_hands(
-            current, to_human=True, reason=words or reason, status=status, drop_outgoing=_may_drop(current, drop_claim)
+            current,
+            to_human=True,
+            reason=known or words or reason,
+            status=status,
+            drop_outgoing=_may_drop(current, drop_claim),
         )
         if owned is not None:
             journal("handed_off", "a human takes over", conversation=owned.reference, reason=reason, status=status)
@@ -83,13 +88,13 @@ def give_back(
     """GIVE BACK: the AI answers what is written from now on; everything before stays with the human."""
     for _ in range(_ATTEMPTS):
         current = conversations.get(key)
-        if current is None:
-            return None
+        if current is None or not current.handed_off:
+            return current
         if current.somebody_waits:
             pass_on(current)
             continue
         returned = conversations.change_hands(
-            current, to_human=False, reason=None, status=Status(_status_after(current)), drop_outgoing=False
+            current, to_human=False, reason=None, status=current.status, drop_outgoing=False
         )
         if returned is not None:
             journal("given_back", "the AI answers again", conversation=returned.reference)
@@ -102,8 +107,3 @@ def _may_drop(conversation: Conversation, claim: str | None) -> bool:
     if outgoing is None:
         return False
     return outgoing.state == OutgoingState.READY or (claim is not None and outgoing.claim == claim)
-
-
-def _status_after(conversation: Conversation) -> str:
-    known = conversation.status in set(Status)
-    return conversation.status if known else Status.HANDED_OFF_TO_HUMAN

@@ -51,7 +51,7 @@ def replaces_below(status: Delivery) -> int:
     return RANK[Delivery.DELIVERED] if status in FAILURES else RANK[status]
 
 
-def human_reason(conversation: Conversation, sender: str) -> str | None:
+def human_reason(conversation: Conversation) -> str | None:
     """Why a human must answer this person, or None where the AI may. The first reason that holds."""
     reasons = {
         "handed_off": conversation.handed_off,
@@ -59,7 +59,7 @@ def human_reason(conversation: Conversation, sender: str) -> str | None:
         "no_consent": not conversation.consent,
         "project_not_active": (conversation.project_status or "active").lower() != "active",
         "channel_not_allowed": _channel_is_excluded(conversation),
-        "auto_queue": conversation.auto_queue or bare(sender) in map(bare, conversation.auto_queue_senders),
+        "auto_queue": conversation.auto_queue or _sender_is_listed(conversation),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -82,5 +82,13 @@ def bare(address: str) -> str:
 
 
 def _channel_is_excluded(conversation: Conversation) -> bool:
+    """Whether the project may not use the channel that an answer would take."""
     allowed = {name.lower() for name in conversation.allowed_channels}
-    return bool(allowed) and conversation.channel is not None and conversation.channel not in allowed
+    channel = conversation.waiting[-1].channel if conversation.waiting else conversation.channel
+    return bool(allowed) and channel is not None and channel not in allowed
+
+
+def _sender_is_listed(conversation: Conversation) -> bool:
+    listed = {bare(address) for address in conversation.auto_queue_senders}
+    senders = (conversation.key.person, *(message.sender for message in conversation.waiting))
+    return any(bare(sender) in listed for sender in senders)

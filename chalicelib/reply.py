@@ -139,7 +139,7 @@ def _reason_to_drop(seen: Conversation | None, context: Context, burst_is_over: 
         return "no_conversation"
     if not seen.somebody_waits:
         return "nothing_waits"
-    if human_reason(seen, context.message.sender) is not None:
+    if human_reason(seen) is not None:
         return "human_owns"
     if seen.outgoing is not None:
         return "answer_on_its_way"

@@ -106,7 +106,7 @@ def _rescue(
             journal=journal,
         )
         return True
-    if human_reason(seen, key.person) is not None:
+    if human_reason(seen) is not None:
         human = conversations.drop(seen) if outgoing is not None else seen
         return human is not None and route(human) == "human"
     if not _ai_must_act(seen):
@@ -193,7 +193,7 @@ def _retry_or_end(
 ) -> None:
     """What is missing of an answer is sent again, unless it has been tried often enough or a human owns it by now."""
     outgoing = outgoing_of(seen)
-    a_human_owns = human_reason(seen, seen.key.person) is not None
+    a_human_owns = human_reason(seen) is not None
     if not a_human_owns and outgoing.attempts < MOST_ATTEMPTS:
         released = conversations.release(seen)
         if released is not None:

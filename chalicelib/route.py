@@ -32,7 +32,7 @@ def route(
     """
     current: Conversation | None = conversation
     for _ in range(_ATTEMPTS):
-        if current is None or human_reason(current, current.key.person) is None:
+        if current is None or human_reason(current) is None:
             break
         if not is_unanswered(current):
             return "nobody"

@@ -221,7 +221,7 @@ class DynamoConversations:
     def _recording(self, seen: Conversation, message: Waiting, opted_out: bool | None) -> Update:
         now = iso(message.received_at)
         update = self._on(seen).count_up("received").set("last_inbound_at", now)
-        update.set("conversation_status", Status.USER_REPLY_RECEIVED.value)
+        update.set("conversation_status", (Status.OPTED_OUT if opted_out else Status.USER_REPLY_RECEIVED).value)
         update.set_if_absent("unanswered_since", now).set_if_absent("rescue_shard", _shard_of(seen.key))
         update.set_if_absent("reference", self._identifiers())
         if opted_out is not None:
