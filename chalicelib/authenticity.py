@@ -3,19 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from chalicelib.errors import Rejected
-from chalicelib.model import Channel, Tenant
-from chalicelib.ports import IncomingChannel, Request, Secret, Secrets, Tenants
+from chalicelib.ports import IncomingChannel, Request, Secret, Secrets
 
 #: Twilio sends a few kilobytes; a form that is larger than this is not a message. In bytes.
 LARGEST_BODY = 128 * 1024
-
-
-def tenant_at(tenants: Tenants, channel: Channel, own_address: str, sender_pool: str | None) -> Tenant | None:
-    """The tenant of our own address, or of the Messaging Service that the address belongs to."""
-    found = tenants.at(channel, own_address)
-    if found is None and sender_pool:
-        return tenants.at(channel, sender_pool)
-    return found
 
 
 def demand_signed_form(incoming: IncomingChannel, request: Request) -> None:

@@ -4,6 +4,7 @@ It is a complete picture for whoever reads the handoff queue. For our own stages
 tables say.
 """
 
+import json
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -77,7 +78,8 @@ class Context(_Section):
         return ConversationKey(self.conversation.primary_channel, self.conversation.conversation_id)
 
     def to_json(self) -> str:
-        return self.model_dump_json(by_alias=True)
+        """ASCII only: SQS refuses some characters that people can write. Source: SQS API reference, SendMessage."""
+        return json.dumps(self.model_dump(by_alias=True, mode="json"), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Context":

@@ -1,11 +1,11 @@
-"""History entries made from what a record holds in flight; pure."""
+"""The history and what a record holds in flight: entries made of the one, messages read from the other."""
 
 from collections.abc import Sequence
 
+from chalicelib.lifecycle import FAILURES
 from chalicelib.model import (
     Author,
     Conversation,
-    Delivery,
     HistoryEntry,
     Inbound,
     Numbered,
@@ -13,6 +13,7 @@ from chalicelib.model import (
     Spoken,
     Waiting,
 )
+from chalicelib.ports import History
 
 #: What a record keeps of one waiting message, in characters; the whole text is in the history then.
 LONGEST_WAITING_TEXT = 2_000
@@ -31,6 +32,7 @@ def waiting_of(message: Inbound) -> Waiting:
         sender=message.sender,
         recipient=message.recipient,
         channel=message.channel,
+        sender_pool=message.sender_pool,
         media=message.media,
         raw={} if too_much else message.raw,
         clipped=too_much or len(message.text) > LONGEST_WAITING_TEXT,
@@ -55,10 +57,16 @@ def entry_of(conversation: Conversation, message: Inbound, number: int) -> Histo
     )
 
 
-def entries_of_waiting(conversation: Conversation) -> list[HistoryEntry]:
-    """What waits in the record, as history. Clipped and overflowing messages were written whole when they came."""
-    numbered = enumerate(conversation.waiting, start=conversation.answered + 1)
-    return [_entry_of_waiting(conversation, message, number) for number, message in numbered if not message.clipped]
+def keep_waiting(conversation: Conversation, history: History) -> None:
+    """Writes what waits into the history, before the record forgets it.
+
+    A clipped message was written whole when it came in, unless that failed: then what is left of it is kept.
+    """
+    numbered = list(enumerate(conversation.waiting, start=conversation.answered + 1))
+    history.write([_entry_of_waiting(conversation, each, number) for number, each in numbered if not each.clipped])
+    for number, message in numbered:
+        if message.clipped:
+            history.begin(_entry_of_waiting(conversation, message, number))
 
 
 def _entry_of_waiting(conversation: Conversation, message: Waiting, number: int) -> HistoryEntry:
@@ -100,7 +108,10 @@ def entries_of_answer(conversation: Conversation, outgoing: Outgoing) -> list[Hi
 
 
 def all_waiting(conversation: Conversation, latest: Sequence[HistoryEntry]) -> list[Waiting]:
-    """Everything that waits, whole: what the record clipped or had no room for is taken from the history."""
+    """Everything that waits, whole: what the record clipped or had no room for is taken from the history.
+
+    A message that cannot be had whole is left out.
+    """
     whole = {entry.number: entry for entry in latest if entry.author == Author.USER}
     numbers = range(conversation.answered + 1, conversation.received + 1)
     kept = dict(zip(numbers, conversation.waiting, strict=False))
@@ -109,9 +120,9 @@ def all_waiting(conversation: Conversation, latest: Sequence[HistoryEntry]) -> l
 
 
 def _whole(kept: Waiting | None, entry: HistoryEntry | None) -> Waiting | None:
-    if entry is None or (kept is not None and not kept.clipped):
+    if kept is not None and not kept.clipped:
         return kept
-    return message_of(entry)
+    return message_of(entry) if entry is not None else None
 
 
 def message_of(entry: HistoryEntry) -> Waiting:
@@ -134,4 +145,6 @@ def spoken_before(conversation: Conversation, latest: Sequence[HistoryEntry]) ->
 
 
 def _was_said(entry: HistoryEntry) -> bool:
-    return entry.status not in (Delivery.FAILED, Delivery.UNDELIVERED)
+    """An answer enters the history before it leaves; it was said once the provider took it."""
+    sent_by_us = entry.author != Author.USER
+    return entry.status not in FAILURES and (entry.provider_id is not None or not sent_by_us)

@@ -1,7 +1,7 @@
 """People: taking a conversation over, passing on what is for a human, and giving it back to the AI."""
 
 from chalicelib.context import Context
-from chalicelib.entries import entries_of_waiting
+from chalicelib.entries import keep_waiting
 from chalicelib.errors import TryAgain
 from chalicelib.lifecycle import human_reason
 from chalicelib.model import Conversation, ConversationKey, OutgoingState, Status
@@ -28,7 +28,7 @@ def pass_on(
     the queue has the context: whatever dies in between is found by `rescue`. False if the record moved meanwhile.
     """
     reason = human_reason(conversation) or "handed_off"
-    history.write(entries_of_waiting(conversation))
+    keep_waiting(conversation, history)
     queues.hand_to_human(
         (context or draw(conversation)).stamped(queued=clock()), reason=conversation.handed_off_reason or reason
     )

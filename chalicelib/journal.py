@@ -37,6 +37,7 @@ METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
         ("SecondsFromNewestMessageToAnswer", MetricUnit.Seconds, "seconds"),
     ),
     "answer_refused": (("AnswersRefused", MetricUnit.Count, None),),
+    "answer_not_delivered": (("AnswersNotDelivered", MetricUnit.Count, None),),
     "answer_unconfirmed": (("AnswersUnconfirmed", MetricUnit.Count, None),),
     "answer_suppressed": (("AnswersSuppressed", MetricUnit.Count, None),),
     "answer_settled": (("AnswersSettled", MetricUnit.Count, None),),

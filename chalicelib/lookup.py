@@ -15,8 +15,12 @@ def candidates(found: Sequence[Conversation], message: Inbound, tenant: Tenant |
 def choose(found: Sequence[Conversation], message: Inbound, tenant: Tenant | None) -> Conversation | None:
     """The newest open conversation that names the address the person wrote to.
 
-    A record that does not name its own address matches when it is the person's only candidate.
+    A record that does not name its own address matches when it is the person's only candidate. A message that comes
+    again belongs where it went before.
     """
+    for each in found:
+        if message.message_id in each.recent_message_ids and _may_belong(each, message, tenant):
+            return each
     possible = candidates(found, message, tenant)
     named = [each for each in possible if _names_address(each, message)]
     if named:

@@ -135,6 +135,7 @@ class Waiting:
     sender: str
     recipient: str
     channel: Channel
+    sender_pool: str | None = None
     media: tuple[Media, ...] = ()
     raw: Mapping[str, str] = field(default_factory=dict)  #: what else the provider said of it
     clipped: bool = False  #: the whole message is in the history under the same number
@@ -170,6 +171,7 @@ class Outgoing:
     channel: Channel
     sender: str  #: our own address
     recipient: str  #: the person's address
+    sender_pool: str | None = None
     parts: tuple[Part, ...]
     committed_at: datetime
     newest_at: datetime  #: when the newest message that it covers came in

@@ -5,6 +5,7 @@ from dataclasses import replace
 from chalicelib.context import credentials_reference
 from chalicelib.errors import Refused
 from chalicelib.model import Conversation, Delivery, Numbered, Outgoing, Part
+from chalicelib.picture import tenant_at
 from chalicelib.ports import (
     Clock,
     Conversations,
@@ -32,12 +33,23 @@ def provider_of(
 ) -> tuple[Secret, OutgoingChannel]:
     """The credentials of the answer on its way, and its provider with them. Raises Refused without any."""
     outgoing = outgoing_of(conversation)
-    tenant = tenants.at(outgoing.channel, outgoing.sender)
+    tenant = tenant_at(tenants, outgoing.channel, outgoing.sender, outgoing.sender_pool)
     reference = credentials_reference(conversation, tenant, outgoing.channel)
     found = secrets.current(reference) if reference else ()
     if not found:
         raise Refused("no_channel_credentials", "there are no usable credentials for this channel")
     return found[0], providers.sender(outgoing.channel, found[0], tenant=tenant)
+
+
+def credentials_changed(conversation: Conversation, tenants: Tenants, secrets: Secrets) -> bool:
+    """Whether the credentials were rotated since they were read; they are read anew for this, once a minute at most."""
+    outgoing = outgoing_of(conversation)
+    tenant = tenant_at(tenants, outgoing.channel, outgoing.sender, outgoing.sender_pool)
+    reference = credentials_reference(conversation, tenant, outgoing.channel)
+    if reference is None:
+        return False
+    before = secrets.current(reference)
+    return secrets.refreshed(reference) not in (None, before)
 
 
 def with_part(conversation: Conversation, part: int, provider_id: str) -> Conversation:
@@ -57,14 +69,14 @@ def conclude(
     clock: Clock,
     journal: Journal,
 ) -> None:
-    """FINISH: every part is out. The record forgets the answer, the history learns its ids, and who waits is woken."""
+    """FINISH: every part is out. The history learns its ids, the record forgets the answer, and who waits is woken."""
     outgoing = outgoing_of(sent)
     at = clock()
+    note_provider_ids(sent, history=history, clock=clock)
     after = conversations.finish(sent, at=at)
     if after is None:
         journal("answer_already_finished", "somebody else has finished this answer", conversation=sent.reference)
         return
-    note_provider_ids(sent, history=history, clock=clock)
     journal(
         "answer_sent",
         "the provider has taken the answer",

@@ -1,4 +1,4 @@
-"""The context object of a conversation, drawn from what the tables know."""
+"""What the tables know of a conversation: its tenant, its newest message, and both as the context object."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ def picture(
     return context_of(
         conversation,
         message,
-        tenant=tenants.at(message.channel, message.recipient),
+        tenant=tenant_at(tenants, message.channel, message.recipient, message.sender_pool),
         request_id=identifiers(),
         at=clock(),
     )
@@ -45,22 +45,31 @@ def newest_message(conversation: Conversation, history: History) -> Waiting:
 
 def tenant_of(conversation: Conversation, tenants: Tenants) -> Tenant | None:
     """The tenant that speaks in this conversation, by the address that the person used last."""
-    channel, address = _spoken_to(conversation)
-    return tenants.at(channel, address) if address else None
+    channel, address, pool = _spoken_to(conversation)
+    return tenant_at(tenants, channel, address, pool)
 
 
-def _spoken_to(conversation: Conversation) -> tuple[Channel, str]:
+def tenant_at(tenants: Tenants, channel: Channel, own_address: str, sender_pool: str | None) -> Tenant | None:
+    """The tenant of our own address, or of the Messaging Service that the address belongs to."""
+    found = tenants.at(channel, own_address) if own_address else None
+    if found is None and sender_pool:
+        return tenants.at(channel, sender_pool)
+    return found
+
+
+def _spoken_to(conversation: Conversation) -> tuple[Channel, str, str | None]:
     if conversation.waiting:
-        return conversation.waiting[-1].channel, conversation.waiting[-1].recipient
+        newest = conversation.waiting[-1]
+        return newest.channel, newest.recipient, newest.sender_pool
     if conversation.outgoing:
-        return conversation.outgoing.channel, conversation.outgoing.sender
+        return conversation.outgoing.channel, conversation.outgoing.sender, conversation.outgoing.sender_pool
     channel = conversation.channel or Channel.WHATSAPP
-    return channel, conversation.own_addresses.get(channel, "")
+    return channel, conversation.own_addresses.get(channel, ""), None
 
 
 def _no_message(conversation: Conversation) -> Waiting:
     """A stand-in for a person who has not written: a conversation that is handed over before any reply."""
-    channel, own_address = _spoken_to(conversation)
+    channel, own_address, sender_pool = _spoken_to(conversation)
     at = conversation.last_inbound_at or conversation.unanswered_since
     return Waiting(
         message_id=conversation.newest_message_id or "",
@@ -69,4 +78,5 @@ def _no_message(conversation: Conversation) -> Waiting:
         sender=conversation.key.person,
         recipient=own_address,
         channel=channel,
+        sender_pool=sender_pool,
     )

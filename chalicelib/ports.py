@@ -152,10 +152,6 @@ class Conversations(Protocol):
         """HAND OVER or GIVE BACK: the next epoch begins. Giving back also closes everything received."""
         ...
 
-    def set_status(self, key: ConversationKey, status: str, *, after: str, at: datetime) -> bool:
-        """Sets `conversation_status` if it is `after` now."""
-        ...
-
     def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
         """Records in which somebody has waited since `before`, longest first."""
         ...
@@ -309,6 +305,12 @@ class TakeOver(Protocol):
         drop_claim: str | None = None,
     ) -> Conversation | None:
         """Gives the conversation to a human. See `handoff.take_over`."""
+        ...
+
+
+class Settle(Protocol):
+    def __call__(self, seen: Conversation) -> None:
+        """Finds out whether a claimed answer is out, and acts on it. Raises TryAgain. See `settle.settle`."""
         ...
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chalicelib.authenticity import demand_signed_form, forbidden, signers, tenant_at
+from chalicelib.authenticity import demand_signed_form, forbidden, signers
 from chalicelib.context import Context, context_of
 from chalicelib.entries import entry_of, waiting_of
 from chalicelib.lifecycle import nothing_may_be_sent
@@ -17,6 +17,7 @@ from chalicelib.model import (
     Tenant,
     UnknownSender,
 )
+from chalicelib.picture import tenant_at
 from chalicelib.ports import (
     Clock,
     Conversations,
@@ -128,8 +129,8 @@ def _record(
     waiting = waiting_of(message)
     recorded = conversations.record(conversation, waiting, opted_out=_opting(message))
     after = recorded.conversation
-    if (waiting.clipped or after.overflowing) and recorded.number > after.answered:
-        history.write([entry_of(after, message, recorded.number)])
+    if waiting.clipped or message.message_id not in {each.message_id for each in after.waiting}:
+        history.begin(entry_of(after, message, recorded.number))
     journal(
         "message_duplicate" if recorded.again else "message_recorded",
         "the message was recorded before" if recorded.again else "the message is recorded",
@@ -163,9 +164,9 @@ def _opened(
     conversations: Conversations,
     identifiers: Identifiers,
 ) -> Conversation | None:
-    """The conversation that a person opens by writing first. Its id is the same for everybody who opens it at once."""
+    """The conversation that a person opens by writing first; two messages that open it at once open the same one."""
     assert tenant is not None
-    key = ConversationKey(message.sender, f"inbound#{tenant.channel}#{tenant.address}")
+    key = ConversationKey(message.sender, f"inbound#{tenant.channel}#{tenant.address}#{message.sender}")
     before = next((each for each in found if each.key == key), None)
     if before is not None:
         return before

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.context import Context
-from chalicelib.entries import all_waiting, entries_of_waiting, spoken_before
+from chalicelib.entries import all_waiting, keep_waiting, spoken_before
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
 from chalicelib.lifecycle import human_reason
 from chalicelib.model import (
@@ -82,10 +82,8 @@ def reply(
     if taken is None:
         return
     seen = taken.seen
-    if not taken.waiting:
-        take_over(seen.key, reason="message_unreadable", status=Status.AI_FAILED)
-        return
     try:
+        _demand_complete(taken)
         answer = _think(taken, secrets, engines, journal)
     except Refused as refusal:
         _fail(seen, refusal, refusal.code, take_over, journal)
@@ -119,7 +117,7 @@ def _take(
     burst_is_over = seen is not None and _waited(seen, now) >= bursts.longest_for(tenant).total_seconds()
     reason = _reason_to_drop(seen, context, burst_is_over)
     if seen is None or reason:
-        if seen is not None and reason == "human_owns":
+        if seen is not None and reason in ("human_owns", "answer_on_its_way"):
             route(seen)
         journal(
             "wakeup_dropped",
@@ -152,6 +150,12 @@ def _waited(seen: Conversation, now: datetime) -> float:
     """Seconds since the oldest message that waits came in."""
     oldest = seen.waiting[0].received_at if seen.waiting else seen.unanswered_since
     return (now - oldest).total_seconds() if oldest else 0.0
+
+
+def _demand_complete(taken: _Taken) -> None:
+    """Raises TryAgain until the history has what the record has no room for; it may be a moment late."""
+    if len(taken.waiting) < taken.seen.received - taken.seen.answered:
+        raise TryAgain("a message that waits is not in the history yet")
 
 
 def _think(taken: _Taken, secrets: Secrets, engines: Engines, journal: Journal) -> Answer:
@@ -202,7 +206,7 @@ def _commit(
 ) -> None:
     """COMMIT: closes what the answer covers. What waited is in the history before the record forgets it."""
     outgoing = _outgoing(taken, answer, splitter, clock(), identifiers())
-    history.write(entries_of_waiting(taken.seen))
+    keep_waiting(taken.seen, history)
     after = conversations.commit(taken.seen, outgoing, newer_may_wait=taken.burst_is_over)
     if after is None:
         _discard(taken.seen, journal)
@@ -237,6 +241,7 @@ def _outgoing(taken: _Taken, answer: Answer, splitter: Splitter, at: datetime, t
         channel=newest.channel,
         sender=newest.recipient,
         recipient=newest.sender,
+        sender_pool=newest.sender_pool,
         parts=tuple(Part(text) for text in splitter.split(newest.channel, answer.text)),
         committed_at=at,
         newest_at=newest.received_at,
@@ -267,4 +272,5 @@ def _fail(seen: Conversation, failure: RelayError, code: str, take_over: TakeOve
         error=type(failure).__name__,
         code=code,
     )
-    take_over(seen.key, reason=f"ai_failed:{code}", status=Status.AI_FAILED)
+    if take_over(seen.key, reason=f"ai_failed:{code}", status=Status.AI_FAILED, seen=seen) is None:
+        _discard(seen, journal)

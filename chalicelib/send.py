@@ -1,6 +1,7 @@
 """Stage 3, the Sender: hands each answer to its channel at most once and records the outcome."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from chalicelib.context import Context
 from chalicelib.entries import entries_of_answer
@@ -9,6 +10,7 @@ from chalicelib.model import Conversation, Numbered, OutgoingState, Status
 from chalicelib.outbound import (
     MOST_ATTEMPTS,
     conclude,
+    credentials_changed,
     note_failure,
     outgoing_of,
     provider_of,
@@ -67,9 +69,12 @@ def send(
     )
     try:
         secret, channel = provider_of(claimed, tenants, secrets, providers)
-        posting = _Posting(claimed, channel, conversations, journal)
+        posting = _Posting(claimed, channel, conversations, clock, journal)
         sent = _post_parts(posting, secret, history, callback_url)
     except Refused as refusal:
+        if refusal.code == WRONG_CREDENTIALS and credentials_changed(claimed, tenants, secrets):
+            _is_ready_again(claimed, conversations, history, take_over, clock, journal)
+            raise TryAgain("the credentials were rotated") from None
         _refused(claimed, refusal, conversations, history, take_over, clock, journal)
     except TryAgain:
         if _is_ready_again(claimed, conversations, history, take_over, clock, journal):
@@ -85,6 +90,14 @@ def send(
             conclude(sent, conversations=conversations, history=history, route=route, clock=clock, journal=journal)
 
 
+#: After its claim, or after the part before, a part leaves within this time or not at all: whoever settles the answer
+#: counts from there.
+POST_WITHIN = timedelta(seconds=20)
+
+#: Twilio's code for credentials that it does not know.
+WRONG_CREDENTIALS = "20003"
+
+
 @dataclass(frozen=True, slots=True)
 class _Posting:
     """A claimed answer on its way through its channel."""
@@ -92,6 +105,7 @@ class _Posting:
     claimed: Conversation
     channel: OutgoingChannel
     conversations: Conversations
+    clock: Clock
     journal: Journal
 
 
@@ -106,8 +120,16 @@ def _post_parts(posting: _Posting, secret: Secret, history: History, callback_ur
         if current is None:
             return None
         url = callback_url(claimed.key, Numbered.answer(outgoing.to, part), secret)
+        _demand_in_time(current, posting.clock)
         current = _noted(posting, current, part, posting.channel.post(outgoing, part, callback_url=url))
     return current
+
+
+def _demand_in_time(current: Conversation, clock: Clock) -> None:
+    """Raises TryAgain where this process was held up: by now somebody may be settling the answer as not sent."""
+    claimed_at = outgoing_of(current).claimed_at
+    if claimed_at is None or clock() - claimed_at > POST_WITHIN:
+        raise TryAgain("this sender was held up too long to send")
 
 
 def _noted(posting: _Posting, current: Conversation, part: int, provider_id: str) -> Conversation | None:

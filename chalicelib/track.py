@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chalicelib.authenticity import demand_signed_form, forbidden, signers, tenant_at
+from chalicelib.authenticity import demand_signed_form, forbidden, signers
 from chalicelib.errors import Rejected
 from chalicelib.lifecycle import FAILURES
 from chalicelib.model import (
@@ -14,6 +14,7 @@ from chalicelib.model import (
     StatusUpdate,
 )
 from chalicelib.outbound import conclude, with_part
+from chalicelib.picture import tenant_at
 from chalicelib.ports import (
     Clock,
     Conversations,
@@ -25,6 +26,7 @@ from chalicelib.ports import (
     Route,
     Secret,
     Secrets,
+    TakeOver,
     Tenants,
 )
 
@@ -40,6 +42,7 @@ def track(
     secrets: Secrets,
     references: References,
     route: Route,
+    take_over: TakeOver,
     clock: Clock,
     journal: Journal,
 ) -> None:
@@ -57,6 +60,8 @@ def track(
     if update.status == Delivery.UNKNOWN:
         journal("status_unknown", "a delivery status that we do not know", provider_id=update.provider_id)
         return
+    if update.status in FAILURES:
+        _not_delivered(key, position, update, conversations, take_over, journal)
     marked = history.mark(
         key.conversation_id,
         position,
@@ -75,8 +80,6 @@ def track(
     )
     if marked.advanced and not marked.had_provider_id:
         _settle(key, position, update, conversations, history, route, clock, journal)
-    if marked.advanced and update.status in FAILURES:
-        conversations.set_status(key, Status.SEND_FAILED, after=Status.AI_RESPONSE_SENT, at=clock())
 
 
 def _signers(
@@ -98,6 +101,26 @@ def _signers(
     if not found:
         raise forbidden("signature_wrong")
     return [secret for values in found.values() for secret in values]
+
+
+def _not_delivered(
+    key: ConversationKey,
+    position: str,
+    update: StatusUpdate,
+    conversations: Conversations,
+    take_over: TakeOver,
+    journal: Journal,
+) -> None:
+    """An answer that did not arrive is a human's business, unless the person has been answered since.
+
+    This comes before the status is written, so that whatever dies in between is repeated by the next callback.
+    """
+    seen = conversations.get(key)
+    if seen is None or seen.answered > Numbered.number_of(position) or seen.status == Status.SEND_FAILED:
+        return
+    code = update.error_code or "unknown"
+    journal("answer_not_delivered", "the person did not get the answer", provider_id=update.provider_id, code=code)
+    take_over(key, reason=f"not_delivered:{code}", status=Status.SEND_FAILED)
 
 
 def _settle(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import cache, cached_property, partial
 from uuid import uuid4
 
-from chalicelib import handoff, picture, receive, reply, rescue, route, send, track
+from chalicelib import handoff, picture, receive, reply, rescue, route, send, settle, track
 from chalicelib.aws.clients import client
 from chalicelib.aws.conversations import DynamoConversations
 from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory
@@ -25,6 +25,7 @@ from chalicelib.ports import (
     Request,
     Route,
     Secret,
+    Settle,
     TakeOver,
 )
 
@@ -104,6 +105,7 @@ class Relay:
             secrets=self.secrets,
             references=self.references,
             route=self.route,
+            take_over=self.take_over,
             clock=now,
             journal=self.journal,
         )
@@ -112,14 +114,13 @@ class Relay:
     def sweep(self) -> int:
         return rescue.sweep(
             conversations=self.conversations,
-            history=self.history,
             tenants=self.tenants,
-            secrets=self.secrets,
-            providers=self.providers,
             route=self.route,
             take_over=self.take_over,
+            settle=self.settle,
             clock=now,
             journal=self.journal,
+            bursts=self.bursts,
         )
 
     @cached_property
@@ -201,6 +202,21 @@ class Relay:
     @cached_property
     def take_over(self) -> TakeOver:
         return partial(handoff.take_over, conversations=self.conversations, pass_on=self.pass_on, journal=self.journal)
+
+    @cached_property
+    def settle(self) -> Settle:
+        return partial(
+            settle.settle,
+            conversations=self.conversations,
+            history=self.history,
+            tenants=self.tenants,
+            secrets=self.secrets,
+            providers=self.providers,
+            route=self.route,
+            take_over=self.take_over,
+            clock=now,
+            journal=self.journal,
+        )
 
     @cached_property
     def route(self) -> Route:

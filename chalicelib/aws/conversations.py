@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 from chalicelib.aws.clients import code_of, item_of, translated
 from chalicelib.aws.expressions import Update
 from chalicelib.aws.items import (
+    FALSE,
+    TRUE,
     conversation_of,
     from_wire,
     item_to_wire,
@@ -30,6 +32,9 @@ MOST_WAITING = 20
 #: How many message ids a record keeps at least, and how many at most before it forgets the oldest.
 IDS_KEPT = 32
 MOST_IDS = 64
+
+#: A record lives at least this long after a message came in.
+LIVES_ON = timedelta(days=1)
 
 #: The sparse index is spread over this many partitions.
 SHARDS = 4
@@ -143,7 +148,7 @@ class DynamoConversations:
         update.only_if("{0} = {1}", "outgoing.epoch", "epoch")
         _no_human(update)
         # the person still wants messages
-        update.only_if_not("opted_out", True).only_if_not("comms_consent", False)
+        update.only_if_none_of("opted_out", TRUE).only_if_none_of("comms_consent", FALSE)
         outcome = self._update(key, update, returns="ALL_NEW")
         found = conversation_of(outcome.item) if outcome.item else None
         ours = found is not None and found.outgoing is not None and found.outgoing.claim == claim
@@ -151,6 +156,7 @@ class DynamoConversations:
 
     def sent_part(self, key: ConversationKey, *, token: str, part: int, provider_id: str) -> Conversation | None:
         update = Update().set(f"outgoing.parts[{part}].provider_id", provider_id)
+        update.set("outgoing.claimed_at", iso(self._clock()))
         update.only_if_equal("outgoing.token", token)
         return self._done(key, update)
 
@@ -191,11 +197,6 @@ class DynamoConversations:
             update.remove("outgoing")
         return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
 
-    def set_status(self, key: ConversationKey, status: str, *, after: str, at: datetime) -> bool:
-        update = Update().set("conversation_status", str(status)).set("updated_at", iso(at))
-        update.only_if_equal("conversation_status", str(after))
-        return self._update(key, update, returns="NONE").done
-
     def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
         found: list[dict[str, Any]] = []
         for shard in range(SHARDS):
@@ -226,6 +227,9 @@ class DynamoConversations:
         update.set_if_absent("reference", self._identifiers())
         if opted_out is not None:
             update.set("opted_out", opted_out)
+        if seen.expires_at is not None:
+            # a record must not be deleted while somebody waits in it
+            update.set("ttl", max(seen.expires_at, int((message.received_at + LIVES_ON).timestamp())))
         # a message is taken in once
         update.only_if("attribute_exists({0})", "primary_channel")
         update.only_if("NOT contains({0}, {id})", "recent_message_ids", id=message.message_id)
@@ -266,7 +270,7 @@ class DynamoConversations:
         update = self._on(seen).remove("outgoing", "rescues", "rescued_at")
         for name, value in changes.items():
             update.set(name, value)
-        if status is not None and seen.epoch == seen.outgoing.epoch:
+        if status is not None and seen.epoch == seen.outgoing.epoch and not seen.somebody_waits:
             update.set("conversation_status", status.value)
         if status is None:
             update.set_if_absent("unanswered_since", iso(self._clock()))
@@ -315,7 +319,7 @@ def _shard_of(key: ConversationKey) -> str:
 
 
 def _no_human(update: Update) -> None:
-    update.only_if_not("hand_off_to_human", True).only_if_not("handoff_to_human", True)
+    update.only_if_none_of("hand_off_to_human", TRUE).only_if_none_of("handoff_to_human", TRUE)
 
 
 def _same_numbers(update: Update, seen: Conversation) -> Update:

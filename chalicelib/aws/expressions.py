@@ -1,6 +1,6 @@
 """One conditional UpdateItem, written clause by clause; every attribute name and value goes through a placeholder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.aws.items import item_to_wire, to_wire
@@ -57,8 +57,11 @@ class Update:
             return self.only_if("(attribute_not_exists({0}) OR {0} = {value})", path, value=value)
         return self.only_if("{0} = {value}", path, value=value)
 
-    def only_if_not(self, path: str, value: Any) -> "Update":
-        return self.only_if("(attribute_not_exists({0}) OR {0} <> {value})", path, value=value)
+    def only_if_none_of(self, path: str, values: Sequence[Any]) -> "Update":
+        """The attribute is missing, or something else than each of these values."""
+        names = {f"v{index}": value for index, value in enumerate(values)}
+        listed = ", ".join(f"{{{name}}}" for name in names)
+        return self.only_if(f"(attribute_not_exists({{0}}) OR NOT ({{0}} IN ({listed})))", path, **names)
 
     def request(self, table: str, key: Mapping[str, str], *, returns: str) -> dict[str, Any]:
         """The arguments of `update_item`. When the condition fails, the answer holds the item as it is."""

@@ -1,6 +1,6 @@
 """Items of the tables as nouns, and nouns as items. Every record that the outbound engine writes is accepted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,10 @@ from chalicelib.model import (
 )
 
 Item = Mapping[str, Any]
+
+#: How writers of records say yes and no; the conditions of our updates know the same words.
+TRUE: Sequence[object] = (True, "true", "True", "TRUE", 1)
+FALSE: Sequence[object] = (False, "false", "False", "FALSE", 0)
 
 #: How much of what was said before the first reply is shown to an engine, in messages.
 LONGEST_OPENING = 20
@@ -69,7 +73,7 @@ def conversation_of(item: Item) -> Conversation:
         project_name=_text(item, "project_name"),
         project_status=_text(item, "project_status") or None,
         status=_text(item, "conversation_status"),
-        consent=item.get("comms_consent") is not False,
+        consent=not _is_one_of(item.get("comms_consent"), FALSE),
         allowed_channels=_texts(item.get("allowed_channels")),
         thread_id=_text(item, "thread_id") or None,
         credentials=_credentials(item, config, channel),
@@ -148,6 +152,7 @@ def waiting_item_of(message: Waiting) -> dict[str, Any]:
         "from": message.sender,
         "to": message.recipient,
         "channel": str(message.channel),
+        **({"sender_pool": message.sender_pool} if message.sender_pool else {}),
         **({"media": _media_items(message.media)} if message.media else {}),
         **({"raw": dict(message.raw)} if message.raw else {}),
         **({"clipped": True} if message.clipped else {}),
@@ -165,6 +170,7 @@ def outgoing_item_of(outgoing: Outgoing) -> dict[str, Any]:
         "channel": str(outgoing.channel),
         "sender": outgoing.sender,
         "recipient": outgoing.recipient,
+        **({"sender_pool": outgoing.sender_pool} if outgoing.sender_pool else {}),
         "parts": [{"text": part.text} for part in outgoing.parts],
         "committed_at": iso(outgoing.committed_at),
         "newest_at": iso(outgoing.newest_at),
@@ -281,6 +287,7 @@ def _waiting_of(item: Item) -> Waiting:
         sender=_text(item, "from"),
         recipient=_text(item, "to"),
         channel=_channel(_text(item, "channel")) or Channel.WHATSAPP,
+        sender_pool=_text(item, "sender_pool") or None,
         media=_media_of(item),
         raw={name: str(value) for name, value in _map(item, "raw").items()},
         clipped=_is_true(item, "clipped"),
@@ -303,6 +310,7 @@ def _outgoing_of(value: object) -> Outgoing | None:
         channel=_channel(_text(value, "channel")) or Channel.WHATSAPP,
         sender=_text(value, "sender"),
         recipient=_text(value, "recipient"),
+        sender_pool=_text(value, "sender_pool") or None,
         parts=tuple(
             Part(_text(part, "text"), _text(part, "provider_id") or None) for part in _maps(value.get("parts"))
         ),
@@ -372,8 +380,16 @@ def _maps(value: object) -> list[Mapping[str, Any]]:
 
 
 def _is_true(item: Item, name: str) -> bool:
-    value = item.get(name)
-    return value is True or (isinstance(value, str) and value.lower() == "true") or value == Decimal(1)
+    return _is_one_of(item.get(name), TRUE)
+
+
+def _is_one_of(value: object, words: Sequence[object]) -> bool:
+    """Equality as DynamoDB has it: a number is not a truth value."""
+    return any(type(value) in _same_type(word) and value == word for word in words)
+
+
+def _same_type(word: object) -> tuple[type, ...]:
+    return (int, Decimal) if type(word) is int else (type(word),)
 
 
 def _number(item: Item, name: str) -> int | None:

@@ -87,14 +87,21 @@ class DynamoHistory:
         at: datetime,
     ) -> Marked:
         update = Update().set("status", status.value).set("status_rank", RANK[status]).set("status_at", iso(at))
-        if provider_id is not None:
-            update.set("provider_message_id", provider_id)
         if error_code is not None:
             update.set("error_code", error_code)
+        else:
+            update.remove("error_code")
         # only a message that is in the history has a status
         update.only_if("attribute_exists({0})", "position")
-        # a status never goes back
-        update.only_if("(attribute_not_exists({0}) OR {0} < {rank})", "status_rank", rank=replaces_below(status))
+        advances = "attribute_not_exists({0}) OR {0} < {rank}"
+        if provider_id is None:
+            # a status never goes back
+            update.only_if(f"({advances})", "status_rank", rank=replaces_below(status))
+        else:
+            # nor does it here, but what the provider says beats a failure that only we know of
+            update.set("provider_message_id", provider_id)
+            beats = f"({advances} OR attribute_not_exists({{1}}))"
+            update.only_if(beats, "status_rank", "provider_message_id", rank=replaces_below(status))
         key = {"conversation_id": conversation_id, "position": position}
         try:
             with translated():

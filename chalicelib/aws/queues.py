@@ -24,7 +24,7 @@ class SqsQueues:
         self._send("sender", context)
 
     def hand_to_human(self, context: Context, *, reason: str) -> None:
-        attribute = {"DataType": "String", "StringValue": reason[:256] or "handed_off"}
+        attribute = {"DataType": "String", "StringValue": _printable(reason)[:256] or "handed_off"}
         self._send("handoff", context, MessageAttributes={"reason": attribute})
 
     def _send(self, purpose: str, context: Context, **options: Any) -> None:
@@ -38,3 +38,8 @@ class SqsQueues:
                 response = self._sqs.get_queue_url(QueueName=queue_name(purpose))
             self._urls[purpose] = response["QueueUrl"]
         return self._urls[purpose]
+
+
+def _printable(text: str) -> str:
+    """SQS refuses control characters and U+FFFE and U+FFFF in an attribute. Source: SQS API reference, SendMessage."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()

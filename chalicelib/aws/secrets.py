@@ -56,9 +56,11 @@ class SecretsManager:
 
 
 def _parsed(text: str | None) -> Secret | None:
-    """The secret's fields; None for what is not a JSON object, which counts as no secret."""
+    """The secret's texts; whatever is not a text is no credential. None for what is not a JSON object."""
     try:
         value = json.loads(text or "")
     except ValueError:
         return None
-    return {str(name): str(each) for name, each in value.items()} if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    return {name: each.strip() for name, each in value.items() if isinstance(each, str)}

@@ -194,7 +194,7 @@ def _text_of(response: Any) -> str:
     contents = [part for item in response.output if item.type == "message" for part in item.content]
     if any(part.type == "refusal" for part in contents):
         raise Refused("refusal", "the model refuses to answer")
-    text = "".join(part.text for part in contents if part.type == "output_text").strip()
+    text = _valid("".join(part.text for part in contents if part.type == "output_text").strip())
     if not text:
         raise Refused("empty_answer", "the model answers without words")
     return text
@@ -206,7 +206,12 @@ def _reason_of(arguments: str) -> str:
         reason = json.loads(arguments).get("reason")
     except (ValueError, AttributeError):
         reason = None
-    return str(reason).strip()[:200] if reason else "the AI asked for a human"
+    return _valid(str(reason).strip()[:200]) if reason else "the AI asked for a human"
+
+
+def _valid(text: str) -> str:
+    """JSON may hold half a surrogate pair, which no table and no provider takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _unknown_tool(call: Any) -> dict[str, Any]:
