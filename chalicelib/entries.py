@@ -1,6 +1,7 @@
 """The history and what a record holds in flight: entries made of the one, messages read from the other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chalicelib.lifecycle import FAILURES
 from chalicelib.model import (
@@ -22,25 +23,32 @@ LONGEST_WAITING_TEXT = 2_000
 LONGEST_WAITING_RAW = 3_000
 
 
-def waiting_of(message: Inbound) -> Waiting:
-    """The message as the record keeps it."""
-    too_much = sum(map(len, message.raw.values())) > LONGEST_WAITING_RAW
+def whole(message: Inbound) -> Waiting:
+    """A message that came in, as one that waits."""
     return Waiting(
         message_id=message.message_id,
-        text=message.text[:LONGEST_WAITING_TEXT],
+        text=message.text,
         received_at=message.received_at,
         sender=message.sender,
         recipient=message.recipient,
         channel=message.channel,
         sender_pool=message.sender_pool,
         media=message.media,
-        raw={} if too_much else message.raw,
-        clipped=too_much or len(message.text) > LONGEST_WAITING_TEXT,
+        raw=message.raw,
     )
 
 
-def entry_of(conversation: Conversation, message: Inbound, number: int) -> HistoryEntry:
-    """The message as the history keeps it: whole, with every parameter of the provider."""
+def clipped(message: Waiting) -> Waiting:
+    """The message as the record keeps it: not longer than the record has room for."""
+    too_much = sum(map(len, message.raw.values())) > LONGEST_WAITING_RAW
+    if not too_much and len(message.text) <= LONGEST_WAITING_TEXT:
+        return message
+    raw = {} if too_much else message.raw
+    return replace(message, text=message.text[:LONGEST_WAITING_TEXT], raw=raw, clipped=True)
+
+
+def entry_of(conversation: Conversation, message: Waiting, number: int) -> HistoryEntry:
+    """The message as the history keeps it."""
     return HistoryEntry(
         conversation_id=conversation.key.conversation_id,
         position=Numbered.inbound(number),
@@ -63,27 +71,10 @@ def keep_waiting(conversation: Conversation, history: History) -> None:
     A clipped message was written whole when it came in, unless that failed: then what is left of it is kept.
     """
     numbered = list(enumerate(conversation.waiting, start=conversation.answered + 1))
-    history.write([_entry_of_waiting(conversation, each, number) for number, each in numbered if not each.clipped])
+    history.write([entry_of(conversation, each, number) for number, each in numbered if not each.clipped])
     for number, message in numbered:
         if message.clipped:
-            history.begin(_entry_of_waiting(conversation, message, number))
-
-
-def _entry_of_waiting(conversation: Conversation, message: Waiting, number: int) -> HistoryEntry:
-    return HistoryEntry(
-        conversation_id=conversation.key.conversation_id,
-        position=Numbered.inbound(number),
-        author=Author.USER,
-        text=message.text,
-        at=message.received_at,
-        channel=message.channel,
-        number=number,
-        sender=message.sender,
-        recipient=message.recipient,
-        media=message.media,
-        provider_id=message.message_id,
-        raw=message.raw,
-    )
+            history.begin(entry_of(conversation, message, number))
 
 
 def entries_of_answer(conversation: Conversation, outgoing: Outgoing) -> list[HistoryEntry]:

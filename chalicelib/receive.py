@@ -1,11 +1,10 @@
 """Stage 1, the IncomingWebhookHandler: records a message once, and wakes whoever must answer, every time."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from chalicelib.authenticity import demand_signed_form, forbidden, signers
 from chalicelib.context import Context, context_of
-from chalicelib.entries import entry_of, waiting_of
+from chalicelib.entries import clipped, entry_of, whole
 from chalicelib.lifecycle import nothing_may_be_sent
 from chalicelib.lookup import candidates, choose
 from chalicelib.model import (
@@ -126,11 +125,11 @@ def _record(
     history: History,
     journal: Journal,
 ) -> Recorded:
-    waiting = waiting_of(message)
-    recorded = conversations.record(conversation, waiting, opted_out=_opting(message))
+    kept = clipped(whole(message))
+    recorded = conversations.record(conversation, kept, opted_out=_opting(message))
     after = recorded.conversation
-    if waiting.clipped or message.message_id not in {each.message_id for each in after.waiting}:
-        history.begin(entry_of(after, message, recorded.number))
+    if kept.clipped or message.message_id not in {each.message_id for each in after.waiting}:
+        history.begin(entry_of(after, whole(message), recorded.number))
     journal(
         "message_duplicate" if recorded.again else "message_recorded",
         "the message was recorded before" if recorded.again else "the message is recorded",
@@ -148,8 +147,7 @@ def _opting(message: Inbound) -> bool | None:
 
 
 def _context(recorded: Recorded, message: Inbound, tenant: Tenant | None, request_id: str, clock: Clock) -> Context:
-    whole = replace(waiting_of(message), text=message.text)
-    return context_of(recorded.conversation, whole, tenant=tenant, request_id=request_id, at=clock())
+    return context_of(recorded.conversation, whole(message), tenant=tenant, request_id=request_id, at=clock())
 
 
 def _opens(tenant: Tenant | None, message: Inbound) -> bool:
