@@ -62,6 +62,11 @@ def rescue(event: CloudWatchEvent) -> None:
     web.run(relay().sweep, journal=relay().journal)
 
 
+@app.schedule(Rate(5, unit=Rate.MINUTES), name="reconcile")
+def reconcile(event: CloudWatchEvent) -> None:
+    web.run(relay().reconcile, journal=relay().journal)
+
+
 def _receive(channel: Channel) -> Response:
     return web.answer(lambda: relay().receive(_request(f"/{channel}"), channel), journal=relay().journal)
 

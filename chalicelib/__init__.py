@@ -9,6 +9,7 @@ Stages, each a plain function that takes what happened and its ports:
     handoff        people: take over, pass on, give back
     route          who must act next
     rescue         what no event will wake
+    reconcile      what the provider received and we did not
     settle         whether an answer in doubt is out
 
 Steps that several stages share:

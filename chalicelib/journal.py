@@ -14,6 +14,7 @@ NAMESPACE = "AiMultiComms/Replies"
 #: The metrics of each action: name, unit, and the field that holds the value, or None to count one.
 METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
     "message_recorded": (("MessagesReceived", MetricUnit.Count, None),),
+    "message_reconciled": (("MessagesReconciled", MetricUnit.Count, None),),
     "message_duplicate": (("DuplicateMessages", MetricUnit.Count, None),),
     "webhook_rejected": (
         ("RejectedRequests", MetricUnit.Count, None),

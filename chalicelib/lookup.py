@@ -1,9 +1,20 @@
-"""Which conversation a message belongs to; pure."""
+"""Which conversation a message belongs to."""
 
 from collections.abc import Sequence
 
 from chalicelib.lifecycle import bare, is_open
 from chalicelib.model import Conversation, Inbound, Tenant
+from chalicelib.ports import Conversations
+
+
+def records_of(message: Inbound, tenant: Tenant | None, conversations: Conversations) -> Sequence[Conversation]:
+    """The records under the first of the person's addresses that has any for this message."""
+    found: Sequence[Conversation] = ()
+    for address in message.addresses:
+        found = [*found, *conversations.of_person(address)]
+        if choose(found, message, tenant):
+            break
+    return found
 
 
 def candidates(found: Sequence[Conversation], message: Inbound, tenant: Tenant | None) -> list[Conversation]:

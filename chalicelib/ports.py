@@ -251,8 +251,16 @@ class OutgoingChannel(Protocol):
         ...
 
 
+class Inbox(Protocol):
+    def received_since(self, own_address: str, since: datetime) -> Sequence[Inbound]:
+        """What the provider took in for our address since then, whether we got it or not. Raises TryAgain, Refused."""
+        ...
+
+
 class Providers(Protocol):
     def sender(self, channel: Channel, secret: Secret, *, tenant: Tenant | None) -> OutgoingChannel: ...
+
+    def inbox(self, channel: Channel, secret: Secret) -> Inbox: ...
 
 
 class Splitter(Protocol):
@@ -305,6 +313,19 @@ class TakeOver(Protocol):
         drop_claim: str | None = None,
     ) -> Conversation | None:
         """Gives the conversation to a human. See `handoff.take_over`."""
+        ...
+
+
+class TakeIn(Protocol):
+    def __call__(
+        self,
+        message: Inbound,
+        *,
+        tenant: Tenant | None,
+        found: Sequence[Conversation],
+        stamps: Mapping[str, datetime],
+    ) -> bool:
+        """Records a message and wakes whoever must answer; False if it belongs nowhere. See `receive.take_in`."""
         ...
 
 

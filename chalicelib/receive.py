@@ -1,12 +1,13 @@
 """Stage 1, the IncomingWebhookHandler: records a message once, and wakes whoever must answer, every time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from chalicelib.authenticity import demand_signed_form, forbidden, signers
-from chalicelib.context import Context, context_of
+from chalicelib.context import context_of
 from chalicelib.entries import clipped, entry_of, whole
 from chalicelib.lifecycle import nothing_may_be_sent
-from chalicelib.lookup import candidates, choose
+from chalicelib.lookup import candidates, choose, records_of
 from chalicelib.model import (
     Conversation,
     ConversationKey,
@@ -60,19 +61,54 @@ def receive(
     tenant = tenant_at(tenants, message.channel, message.recipient, message.sender_pool)
     found = _authentic(request, message, tenant, incoming, conversations, secrets)
     validated = clock()
+    taken = take_in(
+        message,
+        tenant=tenant,
+        found=found,
+        stamps={"received": received, "validated": validated},
+        conversations=conversations,
+        history=history,
+        route=route,
+        clock=clock,
+        identifiers=identifiers,
+        journal=journal,
+    )
+    fallback = None if taken else _fallback(message, tenant, found, fallbacks, clock, journal)
+    return incoming.acknowledgement(fallback)
+
+
+def take_in(
+    message: Inbound,
+    *,
+    tenant: Tenant | None,
+    found: Sequence[Conversation],
+    stamps: Mapping[str, datetime],
+    conversations: Conversations,
+    history: History,
+    route: Route,
+    clock: Clock,
+    identifiers: Identifiers,
+    journal: Journal,
+) -> bool:
+    """RECORD and wake, for a message that is known to be authentic; False if no conversation of `found` is its own.
+
+    Taking the same message in twice is harmless: it is recorded once, and whoever must answer is woken again.
+    """
     conversation = choose(found, message, tenant)
     if conversation is None and _opens(tenant, message):
         conversation = _opened(message, tenant, found, conversations, identifiers)
     if conversation is None:
-        return incoming.acknowledgement(_fallback(message, tenant, found, fallbacks, clock, journal))
+        return False
     if _is_old(conversation, message, history):
         journal("message_duplicate", "an old message came again", message_id=message.message_id, old=True)
-        return incoming.acknowledgement(None)
+        return True
     recorded = _record(conversation, message, conversations, history, journal)
-    context = _context(recorded, message, tenant, identifiers(), clock).stamped(received=received, validated=validated)
+    context = context_of(
+        recorded.conversation, whole(message), tenant=tenant, request_id=identifiers(), at=clock()
+    ).stamped(**stamps)
     if recorded.number > recorded.conversation.answered:
         route(recorded.conversation, context=context)
-    return incoming.acknowledgement(None)
+    return True
 
 
 def _authentic(
@@ -89,24 +125,14 @@ def _authentic(
     credentials signed costs no read before it is believed.
     """
     if tenant and signers(incoming, request, [tenant.credentials_reference], secrets):
-        return _records_of(message, tenant, conversations)
-    found = candidates(_records_of(message, tenant, conversations), message, tenant)
+        return records_of(message, tenant, conversations)
+    found = candidates(records_of(message, tenant, conversations), message, tenant)
     own = {each.key: each.credentials.get(message.channel) for each in found}
     believed = signers(incoming, request, own.values(), secrets)
     spoken_for = [each for each in found if own[each.key] in believed]
     if not spoken_for:
         raise forbidden("signature_wrong")
     return spoken_for
-
-
-def _records_of(message: Inbound, tenant: Tenant | None, conversations: Conversations) -> Sequence[Conversation]:
-    """The records under the first of the person's addresses that has any for this message."""
-    found: Sequence[Conversation] = ()
-    for address in message.addresses:
-        found = [*found, *conversations.of_person(address)]
-        if choose(found, message, tenant):
-            break
-    return found
 
 
 def _is_old(conversation: Conversation, message: Inbound, history: History) -> bool:
@@ -144,10 +170,6 @@ def _record(
 def _opting(message: Inbound) -> bool | None:
     """What the message changes: True opts out, False opts in again, None leaves it."""
     return {OptOut.STOP: True, OptOut.START: False}.get(message.opt_out) if message.opt_out else None
-
-
-def _context(recorded: Recorded, message: Inbound, tenant: Tenant | None, request_id: str, clock: Clock) -> Context:
-    return context_of(recorded.conversation, whole(message), tenant=tenant, request_id=request_id, at=clock())
 
 
 def _opens(tenant: Tenant | None, message: Inbound) -> bool:

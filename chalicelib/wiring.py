@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import cache, cached_property, partial
 from uuid import uuid4
 
-from chalicelib import handoff, picture, receive, reply, rescue, route, send, settle, track
+from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
 from chalicelib.aws.clients import client
 from chalicelib.aws.conversations import DynamoConversations
 from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory
@@ -26,6 +26,7 @@ from chalicelib.ports import (
     Route,
     Secret,
     Settle,
+    TakeIn,
     TakeOver,
 )
 
@@ -123,6 +124,17 @@ class Relay:
             bursts=self.bursts,
         )
 
+    def reconcile(self) -> int:
+        return reconcile.reconcile(
+            tenants=self.tenants,
+            secrets=self.secrets,
+            providers=self.providers,
+            conversations=self.conversations,
+            take_in=self.take_in,
+            clock=now,
+            journal=self.journal,
+        )
+
     @cached_property
     def journal(self) -> PowertoolsJournal:
         return PowertoolsJournal(self.settings.stage)
@@ -202,6 +214,18 @@ class Relay:
     @cached_property
     def take_over(self) -> TakeOver:
         return partial(handoff.take_over, conversations=self.conversations, pass_on=self.pass_on, journal=self.journal)
+
+    @cached_property
+    def take_in(self) -> TakeIn:
+        return partial(
+            receive.take_in,
+            conversations=self.conversations,
+            history=self.history,
+            route=self.route,
+            clock=now,
+            identifiers=new_identifier,
+            journal=self.journal,
+        )
 
     @cached_property
     def settle(self) -> Settle:

@@ -17,11 +17,14 @@ from chalicelib.channels import sms, whatsapp
 from chalicelib.channels.twilio_codes import Kind, kind_of
 from chalicelib.config import PROVIDER_DEADLINE
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
-from chalicelib.model import Channel, Outgoing, Tenant
+from chalicelib.model import Channel, Inbound, Media, Outgoing, Tenant
 from chalicelib.ports import Posted, Secret
 
 #: How Twilio writes an address of each channel.
 PREFIXES: Mapping[Channel, str] = {Channel.WHATSAPP: whatsapp.PREFIX, Channel.SMS: sms.PREFIX}
+
+#: How many of the newest messages to one of our addresses are read at once.
+_MOST_RECEIVED = 1_000
 
 #: How many of the newest messages to a person are looked through for one that is in doubt.
 _LISTED = 100
@@ -90,6 +93,38 @@ class TwilioSender:
 
 
 @dataclass(frozen=True, slots=True)
+class TwilioInbox:
+    """Reads what came in on one channel of one account."""
+
+    client: Any
+    channel: Channel
+
+    def received_since(self, own_address: str, since: datetime) -> Sequence[Inbound]:
+        """Source: Twilio, Messages resource, "Read multiple Message resources"; the newest 1,000 at most."""
+        own = f"{PREFIXES[self.channel]}{own_address}"
+        with _translated(sending=False):
+            listed = self.client.messages.list(to=own, date_sent_after=since, limit=_MOST_RECEIVED)
+            return [self._inbound(each, own_address) for each in listed if each.direction == "inbound"]
+
+    def _inbound(self, message: Any, own_address: str) -> Inbound:
+        return Inbound(
+            channel=self.channel,
+            message_id=message.sid,
+            sender=message.from_.removeprefix(PREFIXES[self.channel]),
+            recipient=own_address,
+            text=message.body or "",
+            received_at=message.date_created or message.date_sent,
+            media=tuple(self._media(message)),
+            sender_pool=message.messaging_service_sid,
+        )
+
+    def _media(self, message: Any) -> Iterator[Media]:
+        if int(message.num_media or 0):
+            for each in message.media.list(limit=10):
+                yield Media(self.client.api.absolute_url(each.uri.removesuffix(".json")), each.content_type)
+
+
+@dataclass(frozen=True, slots=True)
 class TwilioProviders:
     """Makes senders, and keeps one client for each account."""
 
@@ -97,10 +132,16 @@ class TwilioProviders:
     clients: dict[tuple[str, ...], Any]
 
     def sender(self, channel: Channel, secret: Secret, *, tenant: Tenant | None) -> TwilioSender:
+        return TwilioSender(self._client(secret), channel, tenant.messaging_service if tenant else None)
+
+    def inbox(self, channel: Channel, secret: Secret) -> TwilioInbox:
+        return TwilioInbox(self._client(secret), channel)
+
+    def _client(self, secret: Secret) -> Any:
         known = tuple(sorted(f"{name}={value}" for name, value in secret.items()))
         if known not in self.clients:
             self.clients[known] = client(secret, base_url=self.base_url)
-        return TwilioSender(self.clients[known], channel, tenant.messaging_service if tenant else None)
+        return self.clients[known]
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""Messages that the provider could not deliver to us: its own list is read, and what we never saw is taken in."""
+
+from datetime import timedelta
+
+from chalicelib.errors import RelayError
+from chalicelib.lookup import records_of
+from chalicelib.model import Inbound, Tenant
+from chalicelib.ports import Clock, Conversations, Journal, Providers, Secrets, TakeIn, Tenants
+
+#: How far back the list is read. A run follows every five minutes, so each message is looked at several times.
+LOOK_BACK = timedelta(minutes=20)
+
+#: A younger message may still be on its way to the webhook.
+ON_ITS_WAY = timedelta(seconds=60)
+
+
+def reconcile(
+    *,
+    tenants: Tenants,
+    secrets: Secrets,
+    providers: Providers,
+    conversations: Conversations,
+    take_in: TakeIn,
+    clock: Clock,
+    journal: Journal,
+) -> int:
+    """Takes in what each tenant's provider received and we did not; how many messages that were.
+
+    A tenant whose provider fails does not keep the others waiting. What is our own bug is raised at the end.
+    """
+    rescued, bugs = 0, list[Exception]()
+    for tenant in tenants.addresses():
+        try:
+            rescued += _of_tenant(tenant, secrets, providers, conversations, take_in, clock, journal)
+        except Exception as failure:
+            journal("reconcile_failed", "the next run tries again", error=type(failure).__name__)
+            bugs += [] if isinstance(failure, RelayError) else [failure]
+    if bugs:
+        raise bugs[0]
+    return rescued
+
+
+def _of_tenant(
+    tenant: Tenant,
+    secrets: Secrets,
+    providers: Providers,
+    conversations: Conversations,
+    take_in: TakeIn,
+    clock: Clock,
+    journal: Journal,
+) -> int:
+    found = secrets.current(tenant.credentials_reference) if tenant.credentials_reference else ()
+    if not found:
+        return 0
+    now = clock()
+    listed = providers.inbox(tenant.channel, found[0]).received_since(tenant.address, now - LOOK_BACK)
+    return sum(
+        _taken_in(message, tenant, conversations, take_in, journal)
+        for message in sorted(listed, key=lambda each: each.received_at)
+        if message.received_at <= now - ON_ITS_WAY
+    )
+
+
+def _taken_in(
+    message: Inbound, tenant: Tenant, conversations: Conversations, take_in: TakeIn, journal: Journal
+) -> bool:
+    records = records_of(message, tenant, conversations)
+    if any(message.message_id in each.recent_message_ids for each in records):
+        return False
+    taken = take_in(message, tenant=tenant, found=records, stamps={"received": message.received_at})
+    if taken:
+        journal("message_reconciled", "a message that we never got is taken in", message_id=message.message_id)
+    return taken
