@@ -20,7 +20,7 @@ def records_of(message: Inbound, tenant: Tenant | None, conversations: Conversat
 def candidates(found: Sequence[Conversation], message: Inbound, tenant: Tenant | None) -> list[Conversation]:
     """The open records of the person that this message can belong to."""
     now = message.received_at.timestamp()
-    return [each for each in found if is_open(each, now) and _may_belong(each, message, tenant)]
+    return [each for each in found if is_open(each, now) and concerns(each, message, tenant)]
 
 
 def choose(found: Sequence[Conversation], message: Inbound, tenant: Tenant | None) -> Conversation | None:
@@ -30,7 +30,7 @@ def choose(found: Sequence[Conversation], message: Inbound, tenant: Tenant | Non
     again belongs where it went before.
     """
     for each in found:
-        if message.message_id in each.recent_message_ids and _may_belong(each, message, tenant):
+        if message.message_id in each.recent_message_ids and concerns(each, message, tenant):
             return each
     possible = candidates(found, message, tenant)
     named = [each for each in possible if _names_address(each, message)]
@@ -39,7 +39,8 @@ def choose(found: Sequence[Conversation], message: Inbound, tenant: Tenant | Non
     return possible[0] if len(possible) == 1 else None
 
 
-def _may_belong(conversation: Conversation, message: Inbound, tenant: Tenant | None) -> bool:
+def concerns(conversation: Conversation, message: Inbound, tenant: Tenant | None) -> bool:
+    """Whether a record, open or not, is about the address that the person wrote to, as far as it says."""
     if conversation.own_addresses.get(message.channel):
         return _names_address(conversation, message)
     return tenant is None or not _belongs_to_another_company(conversation, tenant)

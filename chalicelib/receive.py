@@ -7,7 +7,7 @@ from chalicelib.authenticity import demand_signed_form, forbidden, signers
 from chalicelib.context import context_of
 from chalicelib.entries import clipped, entry_of, whole
 from chalicelib.lifecycle import nothing_may_be_sent
-from chalicelib.lookup import candidates, choose, records_of
+from chalicelib.lookup import candidates, choose, concerns, records_of
 from chalicelib.model import (
     Conversation,
     ConversationKey,
@@ -155,7 +155,7 @@ def _record(
     recorded = conversations.record(conversation, kept, opted_out=_opting(message))
     after = recorded.conversation
     if kept.clipped or message.message_id not in {each.message_id for each in after.waiting}:
-        history.begin(entry_of(after, whole(message), recorded.number))
+        history.write([entry_of(after, whole(message), recorded.number)])
     journal(
         "message_duplicate" if recorded.again else "message_recorded",
         "the message was recorded before" if recorded.again else "the message is recorded",
@@ -218,7 +218,7 @@ def _fallback(
     journal("unknown_sender", "there is no open conversation for this message", **ids)
     if tenant is None or tenant.unknown_senders == UnknownSender.IGNORE or message.opt_out:
         return None
-    unwanted = any(nothing_may_be_sent(each) for each in found)
+    unwanted = any(nothing_may_be_sent(each) for each in found if concerns(each, message, tenant))
     own_address = f"{tenant.channel}:{tenant.address}"
     if unwanted or not fallbacks.may_send(own_address, message.sender, at=clock(), window=tenant.fallback_window):
         journal("fallback_suppressed", "the fallback is not sent again", **ids)

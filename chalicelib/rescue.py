@@ -95,15 +95,18 @@ class _Sweep:
         return True
 
     def settle_all(self, in_doubt: list[Conversation]) -> None:
+        """A provider that does not answer for one of our addresses is not asked again for it in this sweep."""
+        silent: set[str] = set()
         for seen in in_doubt:
-            if not _may_settle(seen, self.clock()) or self.clock() - self.began > SETTLE_FOR:
+            own_address = seen.outgoing.sender if seen.outgoing else ""
+            if not _may_settle(seen, self.clock()) or self.clock() - self.began > SETTLE_FOR or own_address in silent:
                 continue
             try:
                 self.settle(seen)
                 self.done += 1
             except TryAgain as failure:
+                silent.add(own_address)
                 self._failed(failure)
-                return
             except Exception as failure:
                 self._failed(failure)
 

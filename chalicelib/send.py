@@ -92,7 +92,7 @@ def send(
 
 #: After its claim, or after the part before, a part leaves within this time or not at all: whoever settles the answer
 #: counts from there.
-POST_WITHIN = timedelta(seconds=20)
+POST_WITHIN = timedelta(seconds=12)
 
 #: Twilio's code for credentials that it does not know.
 WRONG_CREDENTIALS = "20003"

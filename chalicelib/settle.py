@@ -26,6 +26,9 @@ CLOCKS_DISAGREE = timedelta(seconds=120)
 #: How far back the history is read for messages that the provider may list.
 _LOOK_BACK = 200
 
+#: What Twilio puts before each message of a trial account. Source: Twilio, "Free Trial limitations".
+TRIAL = "Sent from your Twilio trial account - "
+
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -106,8 +109,8 @@ def _matched(seen: Conversation, listed: Sequence[Posted]) -> tuple[Conversation
 
 
 def _is_text(ours: str, listed: str) -> bool:
-    """Whether the provider's text is ours, blanks aside. A trial account puts a sentence of its own before it."""
-    return " ".join(listed.split()).endswith(" ".join(ours.split()))
+    """Whether the provider's text is ours, blanks aside."""
+    return listed.removeprefix(TRIAL).split() == ours.split()
 
 
 def _keep_what_is_out(seen: Conversation, settled: Conversation, conversations: Conversations) -> None:

@@ -18,7 +18,9 @@ from chalicelib.engines import EngineTable
 from chalicelib.journal import PowertoolsJournal
 from chalicelib.model import Bursts, Channel, ConversationKey
 from chalicelib.ports import (
+    Clock,
     DrawPicture,
+    Identifiers,
     PassOn,
     Providers,
     References,
@@ -40,10 +42,12 @@ def new_identifier() -> str:
 
 
 class Relay:
-    """The stages with their ports, for one set of settings."""
+    """The stages with their ports, for one set of settings; the clock and the maker of ids are ports too."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock = now, identifiers: Identifiers = new_identifier) -> None:
         self.settings = settings
+        self.clock = clock
+        self.identifiers = identifiers
 
     def receive(self, request: Request, channel: Channel) -> str:
         return receive.receive(
@@ -55,8 +59,8 @@ class Relay:
             secrets=self.secrets,
             fallbacks=self.fallbacks,
             route=self.route,
-            clock=now,
-            identifiers=new_identifier,
+            clock=self.clock,
+            identifiers=self.identifiers,
             journal=self.journal,
         )
 
@@ -73,8 +77,8 @@ class Relay:
             queues=self.queues,
             route=self.route,
             take_over=self.take_over,
-            clock=now,
-            identifiers=new_identifier,
+            clock=self.clock,
+            identifiers=self.identifiers,
             journal=self.journal,
             bursts=self.bursts,
         )
@@ -90,8 +94,8 @@ class Relay:
             callback_url=self.callback_url,
             route=self.route,
             take_over=self.take_over,
-            clock=now,
-            identifiers=new_identifier,
+            clock=self.clock,
+            identifiers=self.identifiers,
             journal=self.journal,
         )
 
@@ -107,7 +111,7 @@ class Relay:
             references=self.references,
             route=self.route,
             take_over=self.take_over,
-            clock=now,
+            clock=self.clock,
             journal=self.journal,
         )
         return ""
@@ -119,7 +123,7 @@ class Relay:
             route=self.route,
             take_over=self.take_over,
             settle=self.settle,
-            clock=now,
+            clock=self.clock,
             journal=self.journal,
             bursts=self.bursts,
         )
@@ -131,7 +135,7 @@ class Relay:
             providers=self.providers,
             conversations=self.conversations,
             take_in=self.take_in,
-            clock=now,
+            clock=self.clock,
             journal=self.journal,
         )
 
@@ -146,7 +150,7 @@ class Relay:
     @cached_property
     def conversations(self) -> DynamoConversations:
         return DynamoConversations(
-            self._dynamodb, self.settings.conversations_table, clock=now, identifiers=new_identifier
+            self._dynamodb, self.settings.conversations_table, clock=self.clock, identifiers=self.identifiers
         )
 
     @cached_property
@@ -159,11 +163,11 @@ class Relay:
 
     @cached_property
     def tenants(self) -> DynamoTenants:
-        return DynamoTenants(self._dynamodb, self.settings.tenants_table, clock=now)
+        return DynamoTenants(self._dynamodb, self.settings.tenants_table, clock=self.clock)
 
     @cached_property
     def secrets(self) -> SecretsManager:
-        return SecretsManager(client("secretsmanager", self.settings), clock=now)
+        return SecretsManager(client("secretsmanager", self.settings), clock=self.clock)
 
     @cached_property
     def queues(self) -> SqsQueues:
@@ -195,8 +199,8 @@ class Relay:
             picture.picture,
             tenants=self.tenants,
             history=self.history,
-            clock=now,
-            identifiers=new_identifier,
+            clock=self.clock,
+            identifiers=self.identifiers,
         )
 
     @cached_property
@@ -207,7 +211,7 @@ class Relay:
             history=self.history,
             queues=self.queues,
             draw=self.draw,
-            clock=now,
+            clock=self.clock,
             journal=self.journal,
         )
 
@@ -222,8 +226,8 @@ class Relay:
             conversations=self.conversations,
             history=self.history,
             route=self.route,
-            clock=now,
-            identifiers=new_identifier,
+            clock=self.clock,
+            identifiers=self.identifiers,
             journal=self.journal,
         )
 
@@ -238,7 +242,7 @@ class Relay:
             providers=self.providers,
             route=self.route,
             take_over=self.take_over,
-            clock=now,
+            clock=self.clock,
             journal=self.journal,
         )
 
@@ -251,7 +255,7 @@ class Relay:
             tenants=self.tenants,
             pass_on=self.pass_on,
             draw=self.draw,
-            clock=now,
+            clock=self.clock,
             journal=self.journal,
             bursts=self.bursts,
         )

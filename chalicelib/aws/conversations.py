@@ -231,7 +231,6 @@ class DynamoConversations:
             # a record must not be deleted while somebody waits in it
             update.set("ttl", max(seen.expires_at, int((message.received_at + LIVES_ON).timestamp())))
         # a message is taken in once
-        update.only_if("attribute_exists({0})", "primary_channel")
         update.only_if("NOT contains({0}, {id})", "recent_message_ids", id=message.message_id)
         self._add_id(update, seen, message)
         if seen.overflowing or len(seen.waiting) >= MOST_WAITING:
@@ -290,6 +289,8 @@ class DynamoConversations:
         return conversation_of(outcome.item) if outcome.done else None
 
     def _update(self, key: ConversationKey, update: Update, *, returns: str) -> _Outcome:
+        # nothing of ours makes a record: what is gone stays gone
+        update.only_if("attribute_exists({0})", "primary_channel")
         try:
             with translated():
                 response = self._dynamodb.update_item(**update.request(self._table, _key_of(key), returns=returns))
