@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ops import resources
+from ops import dead_letters, resources
 
 
 class Command(Protocol):
@@ -18,7 +18,7 @@ class Command(Protocol):
     def run(self, arguments: argparse.Namespace) -> int: ...
 
 
-COMMANDS: Mapping[str, Command] = {"resources": resources}
+COMMANDS: Mapping[str, Command] = {"resources": resources, "dlq": dead_letters}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
