@@ -19,7 +19,7 @@ LONGEST_DELAY = timedelta(minutes=15)
 ENGINE_DEADLINE = timedelta(seconds=75)
 PROVIDER_DEADLINE = timedelta(seconds=8)
 AWS_CONNECT_DEADLINE = timedelta(seconds=2)
-AWS_READ_DEADLINE = timedelta(seconds=4)
+AWS_READ_DEADLINE = timedelta(seconds=2.5)
 
 #: A queue message is tried this often before it goes to the dead-letter queue (`maxReceiveCount` in the template).
 LONGEST_QUEUE_ATTEMPTS = 3

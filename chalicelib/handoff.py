@@ -85,13 +85,18 @@ def take_over(
 def give_back(
     key: ConversationKey, *, conversations: Conversations, pass_on: PassOn, journal: Journal
 ) -> Conversation | None:
-    """GIVE BACK: the AI answers what is written from now on; everything before stays with the human."""
+    """GIVE BACK: the AI answers what is written from now on; everything before stays with the human.
+
+    Whatever is unanswered is on the handoff queue first, also where the taking over died before it got there.
+    """
+    told = False
     for _ in range(_ATTEMPTS):
         current = conversations.get(key)
         if current is None or not current.handed_off:
             return current
-        if current.somebody_waits:
+        if current.somebody_waits or (current.unanswered_since is not None and not told):
             pass_on(current)
+            told = True
             continue
         returned = conversations.change_hands(
             current, to_human=False, reason=None, status=current.status, drop_outgoing=False

@@ -201,11 +201,19 @@ class Fallbacks(Protocol):
 
 
 class Queues(Protocol):
-    def wake_turn(self, context: Context, *, delay: timedelta) -> None: ...
+    """The queues of one stage. Each method raises TryAgain where it cannot be said that the message is on its queue."""
 
-    def wake_sender(self, context: Context) -> None: ...
+    def wake_turn(self, context: Context, *, delay: timedelta) -> None:
+        """Wakes a turn for the conversation, on its channel's replies queue, once `delay` has passed."""
+        ...
 
-    def hand_to_human(self, context: Context, *, reason: str) -> None: ...
+    def wake_sender(self, context: Context) -> None:
+        """Wakes a sender for the conversation."""
+        ...
+
+    def hand_to_human(self, context: Context, *, reason: str) -> None:
+        """Puts the whole picture on the queue that people read; `reason` says why, in words for them."""
+        ...
 
 
 class IncomingChannel(Protocol):
@@ -258,9 +266,15 @@ class Inbox(Protocol):
 
 
 class Providers(Protocol):
-    def sender(self, channel: Channel, secret: Secret, *, tenant: Tenant | None) -> OutgoingChannel: ...
+    """The providers behind the channels, spoken to with one secret each."""
 
-    def inbox(self, channel: Channel, secret: Secret) -> Inbox: ...
+    def sender(self, channel: Channel, secret: Secret, *, tenant: Tenant | None) -> OutgoingChannel:
+        """Raises Refused for a secret that cannot be used."""
+        ...
+
+    def inbox(self, channel: Channel, secret: Secret) -> Inbox:
+        """Raises Refused for a secret that cannot be used."""
+        ...
 
 
 class Splitter(Protocol):
