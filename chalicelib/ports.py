@@ -105,7 +105,9 @@ class Conversations(Protocol):
         """All records of a person, strongly consistent."""
         ...
 
-    def get(self, key: ConversationKey) -> Conversation | None: ...
+    def get(self, key: ConversationKey) -> Conversation | None:
+        """One record, strongly consistent."""
+        ...
 
     def open(self, conversation: Conversation) -> bool:
         """Creates the record unless it exists; whether it was created."""
@@ -219,7 +221,9 @@ class Queues(Protocol):
 class IncomingChannel(Protocol):
     """What a webhook needs to know of a channel. Pure."""
 
-    def is_signed(self, request: Request) -> bool: ...
+    def is_signed(self, request: Request) -> bool:
+        """Whether there is a signature at all, right or wrong."""
+        ...
 
     def verify(self, request: Request, secrets: Sequence[Secret]) -> bool:
         """Whether any of the secrets signed this request; in constant time."""
@@ -286,9 +290,13 @@ class Splitter(Protocol):
 class References(Protocol):
     """Opaque names for our own messages, for URLs that leave us."""
 
-    def seal(self, key: ConversationKey, position: str, secret: Secret) -> str: ...
+    def seal(self, key: ConversationKey, position: str, secret: Secret) -> str:
+        """The name of a message, for a URL; the same message has the same name."""
+        ...
 
-    def unseal(self, reference: str, secrets: Sequence[Secret]) -> tuple[ConversationKey, str] | None: ...
+    def unseal(self, reference: str, secrets: Sequence[Secret]) -> tuple[ConversationKey, str] | None:
+        """The message of that name; None if none of these secrets made it."""
+        ...
 
 
 class Engine(Protocol):
