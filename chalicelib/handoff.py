@@ -29,9 +29,9 @@ def pass_on(
     """
     reason = human_reason(conversation) or "handed_off"
     keep_waiting(conversation, history)
-    queues.hand_to_human(
-        (context or draw(conversation)).stamped(queued=clock()), reason=conversation.handed_off_reason or reason
-    )
+    is_newest = context is not None and context.message.message_id == conversation.newest_message_id
+    picture = context if context is not None and is_newest else draw(conversation)
+    queues.hand_to_human(picture.stamped(queued=clock()), reason=conversation.handed_off_reason or reason)
     journal(
         "passed_to_human",
         "a human will answer",
@@ -70,7 +70,7 @@ def take_over(
             current,
             to_human=True,
             reason=known or words or reason,
-            status=status,
+            status=current.status if current.status.lower() == Status.CLOSED else status,
             drop_outgoing=_may_drop(current, drop_claim),
         )
         if owned is not None:

@@ -13,7 +13,7 @@ _ANYBODY_MAY = {Status.HANDED_OFF_TO_HUMAN, Status.CLOSED} | _PERSON_WRITES
 NEXT: Mapping[Status, frozenset[Status]] = {
     Status.INITIAL_MESSAGE_SENT: frozenset(_ANYBODY_MAY),
     Status.USER_REPLY_RECEIVED: frozenset(
-        _ANYBODY_MAY | {Status.AI_PROCESSING, Status.AI_RESPONSE_READY, Status.AI_FAILED}
+        _ANYBODY_MAY | {Status.AI_PROCESSING, Status.AI_RESPONSE_READY, Status.AI_FAILED, Status.SEND_FAILED}
     ),
     Status.AI_PROCESSING: frozenset(_ANYBODY_MAY | {Status.AI_RESPONSE_READY, Status.AI_FAILED}),
     Status.AI_RESPONSE_READY: frozenset(_ANYBODY_MAY | {Status.AI_RESPONSE_SENT, Status.SEND_FAILED, Status.AI_FAILED}),
@@ -55,6 +55,7 @@ def human_reason(conversation: Conversation) -> str | None:
     """Why a human must answer this person, or None where the AI may. The first reason that holds."""
     reasons = {
         "handed_off": conversation.handed_off,
+        "closed": conversation.status.lower() == Status.CLOSED,
         "opted_out": conversation.opted_out,
         "no_consent": not conversation.consent,
         "project_not_active": (conversation.project_status or "active").lower() != "active",

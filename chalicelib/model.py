@@ -181,6 +181,13 @@ class Outgoing:
     claimed_at: datetime | None = None
     first_claimed_at: datetime | None = None
 
+    def is_same_claim_as(self, other: "Outgoing") -> bool:
+        """Whether nobody has claimed, released or replaced this answer since it was `other`."""
+        return self._identity() == other._identity()
+
+    def _identity(self) -> tuple[object, ...]:
+        return (self.token, self.state, self.claim, self.claimed_at)
+
     @property
     def unsent(self) -> list[int]:
         return [index for index, part in enumerate(self.parts) if part.provider_id is None]

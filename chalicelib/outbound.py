@@ -84,7 +84,7 @@ def conclude(
         provider_ids=[part.provider_id for part in outgoing.parts],
         seconds=(at - outgoing.newest_at).total_seconds(),
     )
-    if after.somebody_waits:
+    if after.somebody_waits or after.unanswered_since is not None:
         route(after)
 
 
@@ -108,7 +108,7 @@ def note_failure(
 ) -> None:
     """Tells the history what is out of an answer that is over, and that the rest of it failed with `code`."""
     current = conversations.get(claimed.key)
-    if current is None or current.outgoing is None or current.outgoing.token != outgoing_of(claimed).token:
+    if current is None or current.outgoing is None or current.outgoing.claim != outgoing_of(claimed).claim:
         return
     note_provider_ids(current, history=history, clock=clock)
     for part in current.outgoing.unsent:

@@ -132,8 +132,13 @@ class Conversations(Protocol):
         """CLAIM: READY becomes CLAIMED for this sender, if no human took over since."""
         ...
 
-    def sent_part(self, key: ConversationKey, *, token: str, part: int, provider_id: str) -> Conversation | None:
-        """Notes that a part went out; the record after it."""
+    def sent_part(
+        self, key: ConversationKey, *, token: str, part: int, provider_id: str, claim: str | None = None
+    ) -> Conversation | None:
+        """Notes that a part went out; the record after it. A sender that goes on names its claim.
+
+        None if the answer is another one by now, or if the claim is somebody else's.
+        """
         ...
 
     def finish(self, seen: Conversation, *, at: datetime) -> Conversation | None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from chalicelib.errors import RelayError
 from chalicelib.lookup import records_of
-from chalicelib.model import Inbound, Tenant
+from chalicelib.model import Conversation, Inbound, Tenant
 from chalicelib.ports import Clock, Conversations, Journal, Providers, Secrets, TakeIn, Tenants
 
 #: How far back the list is read. A run follows every five minutes, so each message is looked at several times.
@@ -65,9 +65,22 @@ def _taken_in(
     message: Inbound, tenant: Tenant, conversations: Conversations, take_in: TakeIn, journal: Journal
 ) -> bool:
     records = records_of(message, tenant, conversations)
-    if any(message.message_id in each.recent_message_ids for each in records):
+    known = next((each for each in records if message.message_id in each.recent_message_ids), None)
+    if known is not None:
+        if _may_be_missing(message, known):
+            take_in(message, tenant=tenant, found=records, stamps={})
         return False
     taken = take_in(message, tenant=tenant, found=records, stamps={"received": message.received_at})
     if taken:
         journal("message_reconciled", "a message that we never got is taken in", message_id=message.message_id)
     return taken
+
+
+def _may_be_missing(message: Inbound, record: Conversation) -> bool:
+    """Whether a message that waits is not whole in the record: its webhook may have died before the history had it.
+
+    Taking it in once more writes what is missing and changes nothing else.
+    """
+    number = record.number_of(message.message_id)
+    whole = {each.message_id for each in record.waiting if not each.clipped}
+    return number is not None and number > record.answered and message.message_id not in whole

@@ -145,7 +145,9 @@ def _noted(posting: _Posting, current: Conversation, part: int, provider_id: str
     if part == outgoing.unsent[-1]:
         return with_part(current, part, provider_id)
     try:
-        return posting.conversations.sent_part(current.key, token=outgoing.token, part=part, provider_id=provider_id)
+        return posting.conversations.sent_part(
+            current.key, token=outgoing.token, part=part, provider_id=provider_id, claim=outgoing.claim
+        )
     except TryAgain as failure:
         raise Unconfirmed("a part is out, but the record may not know it") from failure
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib.aws.clients import code_of, item_of, translated
 from chalicelib.aws.expressions import Update
 from chalicelib.aws.items import (
+    CLOSED,
     FALSE,
     TRUE,
     conversation_of,
@@ -127,6 +128,7 @@ class DynamoConversations:
         update.only_if_equal("answered", seen.answered, absent_means=0)
         update.only_if_equal("epoch", seen.epoch, absent_means=0)
         _no_human(update)
+        update.only_if_none_of("conversation_status", CLOSED)
         # no other answer is on its way
         update.only_if("attribute_not_exists({0})", "outgoing")
         if not newer_may_wait:
@@ -147,17 +149,22 @@ class DynamoConversations:
         # the conversation has not changed hands since the answer was committed
         update.only_if("{0} = {1}", "outgoing.epoch", "epoch")
         _no_human(update)
-        # the person still wants messages
+        # it is not over, and the person still wants messages
+        update.only_if_none_of("conversation_status", CLOSED)
         update.only_if_none_of("opted_out", TRUE).only_if_none_of("comms_consent", FALSE)
         outcome = self._update(key, update, returns="ALL_NEW")
         found = conversation_of(outcome.item) if outcome.item else None
         ours = found is not None and found.outgoing is not None and found.outgoing.claim == claim
         return Claim(outcome.done or ours, found)
 
-    def sent_part(self, key: ConversationKey, *, token: str, part: int, provider_id: str) -> Conversation | None:
+    def sent_part(
+        self, key: ConversationKey, *, token: str, part: int, provider_id: str, claim: str | None = None
+    ) -> Conversation | None:
         update = Update().set(f"outgoing.parts[{part}].provider_id", provider_id)
-        update.set("outgoing.claimed_at", iso(self._clock()))
         update.only_if_equal("outgoing.token", token)
+        if claim is not None:
+            # whoever goes on posting still has the claim, and its time counts anew
+            update.set("outgoing.claimed_at", iso(self._clock())).only_if_equal("outgoing.claim_token", claim)
         return self._done(key, update)
 
     def finish(self, seen: Conversation, *, at: datetime) -> Conversation | None:
@@ -172,7 +179,6 @@ class DynamoConversations:
         return self._end_outgoing(seen, {"last_answer": answer}, status=Status.AI_RESPONSE_SENT)
 
     def drop(self, seen: Conversation) -> Conversation | None:
-        """Whoever was to get the answer is still unanswered, so the sparse index keeps the record."""
         return self._end_outgoing(seen, {}, status=None)
 
     def release(self, seen: Conversation) -> Conversation | None:
@@ -269,9 +275,11 @@ class DynamoConversations:
         update = self._on(seen).remove("outgoing", "rescues", "rescued_at")
         for name, value in changes.items():
             update.set(name, value)
-        if status is not None and seen.epoch == seen.outgoing.epoch and not seen.somebody_waits:
+        same_hands = seen.epoch == seen.outgoing.epoch
+        if status is not None and same_hands and not seen.somebody_waits and seen.status.lower() != Status.CLOSED:
             update.set("conversation_status", status.value)
-        if status is None:
+        if status is None or not same_hands:
+            # somebody must still be told, so the sparse index keeps the record
             update.set_if_absent("unanswered_since", iso(self._clock()))
             update.set_if_absent("rescue_shard", _shard_of(seen.key))
         elif seen.somebody_waits:
@@ -337,6 +345,7 @@ def _same_outgoing(update: Update, seen: Conversation) -> Update:
         return update.only_if("attribute_not_exists({0})", "outgoing")
     update.only_if_equal("outgoing.token", outgoing.token)
     update.only_if_equal("outgoing.state", outgoing.state.value)
+    update.only_if_equal("outgoing.claimed_at", iso(outgoing.claimed_at) if outgoing.claimed_at else None)
     return update.only_if_equal("outgoing.claim_token", outgoing.claim)
 
 
@@ -344,7 +353,7 @@ def _same_claim(found: Conversation, seen: Conversation) -> bool:
     now, before = found.outgoing, seen.outgoing
     if now is None or before is None:
         return False
-    return (now.token, now.state, now.claim) == (before.token, before.state, before.claim)
+    return now.is_same_claim_as(before)
 
 
 def _holds(after: Conversation | None, token: str) -> bool:

@@ -32,6 +32,7 @@ Item = Mapping[str, Any]
 #: How writers of records say yes and no; the conditions of our updates know the same words.
 TRUE: Sequence[object] = (True, "true", "True", "TRUE", 1)
 FALSE: Sequence[object] = (False, "false", "False", "FALSE", 0)
+CLOSED: Sequence[object] = ("closed", "Closed", "CLOSED")
 
 #: How much of what was said before the first reply is shown to an engine, in messages.
 LONGEST_OPENING = 20
