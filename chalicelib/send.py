@@ -195,7 +195,9 @@ def _is_ready_again(
     """Nobody said no and nothing more went out: the answer is READY again, or a human's after too many attempts."""
     journal("answer_delayed", "the provider is busy", conversation=claimed.reference)
     if outgoing_of(claimed).attempts < MOST_ATTEMPTS:
-        conversations.release(claimed)
+        current = conversations.get(claimed.key)
+        if current and current.outgoing and current.outgoing.claim == outgoing_of(claimed).claim:
+            conversations.release(current)
         return True
     note_failure(claimed, "attempts", conversations=conversations, history=history, clock=clock)
     _give_to_human(claimed, "send_failed:attempts", take_over)

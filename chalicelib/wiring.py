@@ -5,7 +5,7 @@ from functools import cache, cached_property, partial
 from uuid import uuid4
 
 from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
-from chalicelib.aws.clients import client
+from chalicelib.aws.clients import Clients
 from chalicelib.aws.conversations import DynamoConversations
 from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory
 from chalicelib.aws.queues import SqsQueues
@@ -140,6 +140,10 @@ class Relay:
         )
 
     @cached_property
+    def aws(self) -> Clients:
+        return Clients(self.settings)
+
+    @cached_property
     def journal(self) -> PowertoolsJournal:
         return PowertoolsJournal(self.settings.stage)
 
@@ -167,11 +171,11 @@ class Relay:
 
     @cached_property
     def secrets(self) -> SecretsManager:
-        return SecretsManager(client("secretsmanager", self.settings), clock=self.clock)
+        return SecretsManager(self.aws.of("secretsmanager"), clock=self.clock)
 
     @cached_property
     def queues(self) -> SqsQueues:
-        return SqsQueues(client("sqs", self.settings))
+        return SqsQueues(self.aws.of("sqs"))
 
     @cached_property
     def engines(self) -> EngineTable:
@@ -266,7 +270,7 @@ class Relay:
 
     @cached_property
     def _dynamodb(self) -> object:
-        return client("dynamodb", self.settings)
+        return self.aws.of("dynamodb")
 
 
 @cache

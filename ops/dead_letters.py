@@ -12,7 +12,6 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.aws.clients import client
 from chalicelib.config import APPLICATION, Settings, SettingsError
 from chalicelib.context import Context
 from chalicelib.errors import Rejected, RelayError
@@ -99,7 +98,7 @@ class Desk:
     def __init__(self, relay: Relay, stage: str) -> None:
         self._relay = relay
         self._stage = stage
-        self._sqs = client("sqs", relay.settings)
+        self._sqs = relay.aws.of("sqs")
 
     def count(self, purpose: str) -> int:
         name = "ApproximateNumberOfMessages"

@@ -52,18 +52,24 @@ NO_ANSWER: tuple[type[BotoCoreError], ...] = (
 )
 
 
-def client(service: str, settings: Settings) -> Any:
-    """A client of `service`. Only SQS repeats, so the SDK does not."""
-    session: Any = boto3.session.Session(region_name=settings.region)
-    return session.client(
-        service,
-        endpoint_url=settings.aws_endpoint_url,
-        config=Config(
-            connect_timeout=AWS_CONNECT_DEADLINE.total_seconds(),
-            read_timeout=AWS_READ_DEADLINE.total_seconds(),
-            retries={"total_max_attempts": 1, "mode": "standard"},
-        ),
-    )
+class Clients:
+    """Clients of one process. They share a session: each new one reads the SDK's descriptions of the services again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._session: Any = boto3.session.Session(region_name=settings.region)
+
+    def of(self, service: str) -> Any:
+        """A client of `service`. Only SQS repeats, so the SDK does not."""
+        return self._session.client(
+            service,
+            endpoint_url=self._settings.aws_endpoint_url,
+            config=Config(
+                connect_timeout=AWS_CONNECT_DEADLINE.total_seconds(),
+                read_timeout=AWS_READ_DEADLINE.total_seconds(),
+                retries={"total_max_attempts": 1, "mode": "standard"},
+            ),
+        )
 
 
 @contextmanager

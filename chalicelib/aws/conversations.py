@@ -276,8 +276,9 @@ class DynamoConversations:
         for name, value in changes.items():
             update.set(name, value)
         same_hands = seen.epoch == seen.outgoing.epoch
-        if status is not None and same_hands and not seen.somebody_waits and seen.status.lower() != Status.CLOSED:
+        if status is not None and same_hands and not seen.somebody_waits and seen.status not in CLOSED:
             update.set("conversation_status", status.value)
+            update.only_if_none_of("conversation_status", CLOSED)
         if status is None or not same_hands:
             # somebody must still be told, so the sparse index keeps the record
             update.set_if_absent("unanswered_since", iso(self._clock()))

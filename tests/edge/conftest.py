@@ -4,25 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.edge.stage import Stage, new_stage
-
-
-@pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    """A fresh installation with its tenants and secrets and without any conversation."""
-    with new_stage(monkeypatch) as made:
-        yield made
+from tests.edge.stage import Stage, installation
 
 
 @pytest.fixture(scope="module")
-def installation() -> Iterator[Stage]:
-    """One installation for all tests of a file."""
-    with pytest.MonkeyPatch.context() as patch, new_stage(patch) as made:
+def surroundings() -> Iterator[Stage]:
+    """An AWS in memory and the stand-ins, once for a file."""
+    with pytest.MonkeyPatch.context() as patch, installation(patch) as made:
         yield made
 
 
 @pytest.fixture
-def shared(installation: Stage) -> Stage:
-    """The installation of the file, without any conversation; for tests that change no tenant and no secret."""
-    installation.wipe()
-    return installation
+def stage(surroundings: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """An installation that has just started, with its tenants and secrets and without any conversation."""
+    surroundings.begin(monkeypatch)
+    yield surroundings
+    surroundings.end()

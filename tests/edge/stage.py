@@ -5,11 +5,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
@@ -24,6 +25,8 @@ from chalice.local import LambdaContext
 from chalice.test import Client
 from flask import Flask, Response, request
 from moto import mock_aws
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 
 import app as front_door
 from chalicelib.wiring import relay
@@ -97,6 +100,7 @@ class Call:
     service: str
     operation: str
     params: Mapping[str, Any]
+    thread: int = field(default_factory=get_ident)
 
     def __str__(self) -> str:
         return f"{self.service}:{self.operation}"
@@ -106,15 +110,48 @@ class Call:
 class Stage:
     """One stage of the application with its surroundings, as an outsider sees and drives it."""
 
-    base_url: str
+    bridge_url: str
     twilio_url: str
     openai_url: str
     client: Client
     door: RLock
+    aws: "AwsAsItWas"
     calls: list[Call] = field(default_factory=list)
     callback_paths: list[str] = field(default_factory=list)
-    closed: bool = False  #: nobody comes in any more
+    day: int = 0  #: grows with each test; what was meant for an earlier one is turned away
     _working: int = 0
+
+    @cached_property
+    def http(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False
+        return session
+
+    @property
+    def base_url(self) -> str:
+        """What Twilio takes for our address."""
+        return f"{self.bridge_url}/day{self.day}"
+
+    def begin(self, patch: pytest.MonkeyPatch, **environment: str) -> None:
+        """A new day: tenants and secrets as they were made, nothing else, and an application that has just started."""
+        with self.door:
+            self.day += 1
+            self.calls.clear()
+            self.callback_paths.clear()
+            for name, value in {"PUBLIC_BASE_URL": self.base_url, **environment}.items():
+                patch.setenv(name, value)
+            for url in (f"{self.twilio_url}/_state", f"{self.twilio_url}/_faults"):
+                self.http.delete(url, timeout=5)
+            for url in (f"{self.openai_url}/_requests", f"{self.openai_url}/_faults"):
+                self.http.delete(url, timeout=5)
+            self.aws.restore()
+            relay.cache_clear()
+
+    def end(self) -> None:
+        """Lets whoever is at the door finish and nobody else in."""
+        with self.door:
+            self.day += 1
+            relay.cache_clear()
 
     # --- requests
 
@@ -245,7 +282,7 @@ class Stage:
 
     def sweep(self) -> None:
         """The schedule fires."""
-        event = self.client.events.generate_cw_event("aws.events", "Scheduled Event", {})
+        event = self.client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
         with self._at_work():
             self.client.lambda_.invoke("rescue", event)
 
@@ -323,25 +360,22 @@ class Stage:
         }
         return {purpose: sum(map(int, attributes.values())) for purpose, attributes in found.items()}
 
-    def wipe(self) -> None:
-        """Forgets conversations, history and queues; tenants, secrets and what the application has cached stay."""
-        for name, keys in {
-            "conversations": ("primary_channel", "conversation_id"),
-            "messages": ("conversation_id", "position"),
-        }.items():
-            with self.table(name).batch_writer() as batch:
-                for item in self.everything(name):
-                    batch.delete_item(Key={key: item[key] for key in keys})
-        for purpose in self._queue_urls:
-            self._receive(purpose)
-
     def tenant(self, address: str = f"whatsapp:{OWN}", **attributes: Any) -> None:
         """Changes how a tenant wants to be spoken for; before the first message, because tenants are cached."""
         item = dict(TENANTS.get(address, {})) | {"address": address} | attributes
         self.table("tenants").put_item(Item={name: value for name, value in item.items() if value is not None})
 
     def secret(self, name: str, **fields: str) -> None:
-        make_secret(name, fields)
+        """A new secret, or a new value of one: what it held is then the previous value."""
+        text = json.dumps(fields)
+        try:
+            self.secrets_manager.create_secret(Name=name, SecretString=text)
+        except self.secrets_manager.exceptions.ResourceExistsException:
+            self.secrets_manager.put_secret_value(SecretId=name, SecretString=text)
+
+    @cached_property
+    def secrets_manager(self) -> Any:
+        return boto3.client("secretsmanager")
 
     def table(self, purpose: str) -> Any:
         return self._dynamodb.Table(f"ai-multi-comms-{purpose}-{STAGE}")
@@ -355,19 +389,23 @@ class Stage:
     # --- the world outside
 
     def twilio_fault(self, kind: str, **options: Any) -> None:
-        _ordered(self.twilio_url, kind, options)
+        self._order(self.twilio_url, kind, options)
 
     def openai_fault(self, kind: str, **options: Any) -> None:
-        _ordered(self.openai_url, kind, options)
+        self._order(self.openai_url, kind, options)
+
+    def _order(self, url: str, kind: str, options: Mapping[str, Any]) -> None:
+        response = self.http.post(f"{url}/_faults", json={"kind": kind, **options}, timeout=5)
+        assert response.status_code == 201, response.text
 
     def engine_requests(self) -> list[Item]:
         """What the engine was asked, in order."""
-        found: list[Item] = requests.get(f"{self.openai_url}/_requests", timeout=5).json()["requests"]
+        found: list[Item] = self.http.get(f"{self.openai_url}/_requests", timeout=5).json()["requests"]
         return found
 
     def sent(self, person: str | None = None) -> list[Item]:
         """What Twilio took from us, in order."""
-        found = requests.get(f"{self.twilio_url}/_people/messages", timeout=5).json()["messages"]
+        found = self.http.get(f"{self.twilio_url}/_people/messages", timeout=5).json()["messages"]
         return [
             each
             for each in found
@@ -383,7 +421,7 @@ class Stage:
         self.until(lambda: set(statuses) <= self._called_back(newest), f"callbacks {statuses}")
 
     def _called_back(self, sid: str) -> set[str]:
-        events = requests.get(f"{self.twilio_url}/_events", timeout=5).json()["events"]
+        events = self.http.get(f"{self.twilio_url}/_events", timeout=5).json()["events"]
         return {event["message_status"] for event in events if event["kind"] == "callback" and event["sid"] == sid}
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
@@ -397,21 +435,15 @@ class Stage:
 
     @contextmanager
     def counted(self) -> Iterator[list[Call]]:
-        """The requests to AWS that the application makes meanwhile."""
+        """The requests to AWS that the application makes meanwhile for this test, not for callbacks that come in."""
         before = len(self.calls)
         found: list[Call] = []
         yield found
-        found += self.calls[before:]
+        found += [call for call in self.calls[before:] if call.thread == get_ident()]
 
     def take_note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         if self._working:
             self.calls.append(Call(model.service_model.service_name, model.name, params))
-
-    def close(self) -> None:
-        """Lets whoever is at the door finish and nobody else in."""
-        with self.door:
-            self.closed = True
-        relay.cache_clear()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -424,32 +456,29 @@ class Stage:
 
 
 @contextmanager
-def new_stage(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[Stage]:
-    """A stage with its tenants and secrets and without any conversation."""
+def installation(patch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage with its surroundings; each test begins a new day in it."""
     for name, value in _ENVIRONMENT.items():
         patch.setenv(name, value)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "CONVERSATIONS_TABLE", "MESSAGES_TABLE", "TENANTS_TABLE"):
         patch.delenv(name, raising=False)
     with ExitStack() as stack:
         stack.enter_context(mock_aws())
-        make_resources()
+        make_tables_and_queues()
         bridge = _Bridge()
-        base_url = stack.enter_context(running(bridge.app))
-        twilio = stack.enter_context(running(twilio_stand_in(_twilio_config(base_url))))
+        bridge_url = stack.enter_context(running(bridge.app))
+        twilio = stack.enter_context(running(twilio_stand_in(_twilio_config(bridge_url))))
         openai = stack.enter_context(running(openai_stand_in(think_seconds=0)))
-        patch.setenv("PUBLIC_BASE_URL", base_url)
         patch.setenv("TWILIO_API_BASE_URL", twilio)
         patch.setenv("OPENAI_BASE_URL", f"{openai}/v1")
-        for name, value in environment.items():
-            patch.setenv(name, value)
         client = Client(front_door.app, stage_name=STAGE, project_dir=str(ROOT))
-        stage = Stage(base_url, twilio, openai, client, RLock())
-        bridge.stage = stage
+        stage = bridge.stage = Stage(bridge_url, twilio, openai, client, RLock(), AwsAsItWas())
+        make_tenants_and_secrets(stage)
+        stage.aws.remember()
         hook = ("before-parameter-build", lambda params, model, **_: stage.take_note(params, model))
         patch.setattr(botocore.session, "create_loader", lambda *_: _LOADER)
         patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, hook])
-        relay.cache_clear()
-        stack.callback(stage.close)
+        stack.callback(stage.end)
         yield stage
 
 
@@ -467,6 +496,24 @@ _ENVIRONMENT = {
 }
 
 
+class AwsAsItWas:
+    """Brings tables, secrets and queues back to what they were, in the memory that holds them."""
+
+    def remember(self) -> None:
+        self._tables = deepcopy(self._backend("dynamodb").tables)
+        self._secrets = deepcopy(self._backend("secretsmanager").secrets)
+
+    def restore(self) -> None:
+        self._backend("dynamodb").tables = deepcopy(self._tables)
+        self._backend("secretsmanager").secrets = deepcopy(self._secrets)
+        for queue in self._backend("sqs").queues.values():
+            queue._messages = []
+            queue._pending_messages = set()
+
+    def _backend(self, service: str) -> Any:
+        return get_backend(service)[ACCOUNT_ID]["eu-west-2"]
+
+
 class _Bridge:
     """Lets HTTP in: whatever Twilio's stand-in posts goes to the front door."""
 
@@ -476,37 +523,32 @@ class _Bridge:
         self.app.add_url_rule("/<path:path>", view_func=self._pass, methods=["POST"])
 
     def _pass(self, path: str) -> Response:
-        assert self.stage is not None
-        self.stage.callback_paths.append(f"/{path}")
-        with self.stage.door:
-            if self.stage.closed:
+        stage = self.stage
+        assert stage is not None
+        with stage.door:
+            day, _, rest = path.partition("/")
+            if day != f"day{stage.day}":
                 return Response(status=503)
-            response = self.stage.request("POST", f"/{path}", request.get_data(), dict(request.headers.items()))
+            stage.callback_paths.append(f"/{rest}")
+            response = stage.request("POST", f"/{rest}", request.get_data(), dict(request.headers.items()))
         return Response(response.body, response.status_code, mimetype="text/xml")
 
 
-def make_resources() -> None:
-    """Tables, queues, tenants and secrets of the stage."""
+def make_tables_and_queues() -> None:
+    """Those of the template that is deployed."""
     boto3.client("cloudformation").create_stack(
         StackName="relay",
         TemplateBody=(ROOT / ".chalice/resources.json").read_text(),
         Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
     )
-    table = boto3.resource("dynamodb").Table(f"ai-multi-comms-tenants-{STAGE}")
-    for address, tenant in TENANTS.items():
-        table.put_item(Item={"address": address, **tenant})
-    make_secret(TWILIO_SECRET, {"twilio_account_sid": ACCOUNT, "twilio_auth_token": TOKEN})
-    make_secret(OTHER_TWILIO_SECRET, {"account_sid": OTHER_ACCOUNT, "auth_token": OTHER_TOKEN})
-    make_secret(OPENAI_SECRET, {"ai_api_key": API_KEY})
 
 
-def make_secret(name: str, fields: Mapping[str, str]) -> None:
-    manager = boto3.client("secretsmanager")
-    text = json.dumps(dict(fields))
-    try:
-        manager.create_secret(Name=name, SecretString=text)
-    except manager.exceptions.ResourceExistsException:
-        manager.put_secret_value(SecretId=name, SecretString=text)
+def make_tenants_and_secrets(stage: Stage) -> None:
+    for address in TENANTS:
+        stage.tenant(address)
+    stage.secret(TWILIO_SECRET, twilio_account_sid=ACCOUNT, twilio_auth_token=TOKEN)
+    stage.secret(OTHER_TWILIO_SECRET, account_sid=OTHER_ACCOUNT, auth_token=OTHER_TOKEN)
+    stage.secret(OPENAI_SECRET, ai_api_key=API_KEY)
 
 
 def conversation_record(person: str = PERSON, conversation_id: str = CONVERSATION) -> Item:
@@ -612,11 +654,6 @@ def _twilio_config(base_url: str) -> Config:
         ),
     )
     return replace(config.with_app(base_url), step_seconds=0.002)
-
-
-def _ordered(url: str, kind: str, options: Mapping[str, Any]) -> None:
-    response = requests.post(f"{url}/_faults", json={"kind": kind, **options}, timeout=5)
-    assert response.status_code == 201, response.text
 
 
 def _earlier(value: Any, by: timedelta) -> Any:

@@ -1,5 +1,8 @@
 """Every shape in which Twilio reports a message is accepted, recorded with the right fields and answered with TwiML."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,6 +19,7 @@ from tests.edge.stage import (
     payload,
 )
 
+QUEUES = ("whatsapp-replies", "sms-replies", "handoff")
 AMERICAN = "+15550100123"
 BSUID = "US.4480491918930694"
 MESSAGES = names_of_payloads(["whatsapp", "sms", "mms"])
@@ -63,124 +67,137 @@ def person_of(name: str) -> str:
     return sender.removeprefix("whatsapp:")
 
 
-def taken_in(shared: Stage, name: str) -> dict[str, Any]:
-    """The message as the system keeps it: waiting in the record, or closed in the history."""
-    person = person_of(name)
-    shared.open(person, channel_method="whatsapp" if name.startswith("whatsapp") else "sms")
-    assert shared.payload(name).status_code == 200
-    waiting = shared.record(person).get("waiting") or shared.history()
-    assert len(waiting) == 1
-    kept: dict[str, Any] = waiting[0]
-    return kept
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one payload: the answer, the record, the message as we keep it, and the contexts on the queues."""
+
+    response: Any
+    record: dict[str, Any]
+    kept: dict[str, Any]
+    contexts: list[dict[str, Any]]
+
+
+Outcomes = Callable[[str], Outcome]
+
+
+@pytest.fixture(scope="module")
+def outcome(surroundings: Stage) -> Iterator[Outcomes]:
+    """Each payload comes in once, into a conversation of its person."""
+    patch = pytest.MonkeyPatch()
+
+    @cache
+    def of(name: str) -> Outcome:
+        surroundings.begin(patch)
+        person = person_of(name)
+        surroundings.open(person, channel_method="whatsapp" if name.startswith("whatsapp") else "sms")
+        response = surroundings.payload(name)
+        record = surroundings.record(person)
+        contexts = [each for purpose in QUEUES for each in surroundings.taken(purpose)]
+        [kept] = record.get("waiting") or surroundings.history()
+        return Outcome(response, record, kept, contexts)
+
+    yield of
+    patch.undo()
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_every_shape_of_message_is_answered_with_empty_twiml(shared: Stage, name: str) -> None:
-    shared.open(person_of(name))
-    response = shared.payload(name)
-    assert response.status_code == 200
-    assert response.headers["Content-Type"] == "text/xml"
+def test_every_shape_of_message_is_answered_with_empty_twiml(outcome: Outcomes, name: str) -> None:
+    response = outcome(name).response
     root = ElementTree.fromstring(response.body)  # noqa: S314
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/xml")
     assert (root.tag, list(root)) == ("Response", [])
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_every_shape_of_message_is_recorded_once_under_its_provider_id(shared: Stage, name: str) -> None:
-    shared.open(person_of(name))
-    shared.payload(name)
-    record = shared.record(person_of(name))
+def test_every_shape_of_message_is_recorded_once_under_its_provider_id(outcome: Outcomes, name: str) -> None:
+    record = outcome(name).record
     assert record["recent_message_ids"] == [fields_of(payload(name))["MessageSid"]]
     assert record["received"] == 1
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_every_shape_of_message_reaches_a_queue_with_who_wrote_to_whom(shared: Stage, name: str) -> None:
-    shared.open(person_of(name), channel_method="whatsapp" if name.startswith("whatsapp") else "sms")
-    shared.payload(name)
-    queues = ("whatsapp-replies", "sms-replies", "handoff")
-    [context] = [each for purpose in queues for each in shared.taken(purpose)]
-    own = OWN_AMERICAN if fields_of(payload(name))["To"] == OWN_AMERICAN else OWN
-    message = context["message"]
+def test_every_shape_of_message_reaches_a_queue_with_who_wrote_to_whom(outcome: Outcomes, name: str) -> None:
+    [context] = outcome(name).contexts
+    fields, message = fields_of(payload(name)), context["message"]
+    own = OWN_AMERICAN if fields["To"] == OWN_AMERICAN else OWN
     assert (message["from"], message["to"]) == (person_of(name), own)
-    assert message["message_id"] == fields_of(payload(name))["MessageSid"]
+    assert message["message_id"] == fields["MessageSid"]
     assert context["meta"]["channel_type"] == ("whatsapp" if name.startswith("whatsapp") else "sms")
 
 
 @pytest.mark.parametrize(("name", "text"), TEXTS.items())
-def test_the_text_is_what_the_person_wrote_or_chose(shared: Stage, name: str, text: str) -> None:
-    assert taken_in(shared, name)["text"] == text
+def test_the_text_is_what_the_person_wrote_or_chose(outcome: Outcomes, name: str, text: str) -> None:
+    assert outcome(name).kept["text"] == text
+    assert outcome(name).contexts[0]["message"]["body"] == text
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_files_are_kept_with_type_and_url(shared: Stage, name: str) -> None:
-    fields = fields_of(payload(name))
-    kept = taken_in(shared, name).get("media", [])
+def test_files_are_kept_with_type_and_url(outcome: Outcomes, name: str) -> None:
+    fields, kept = fields_of(payload(name)), outcome(name).kept.get("media", [])
     assert [each["content_type"] for each in kept] == MEDIA.get(name, [])
     assert [each["url"] for each in kept] == [fields[f"MediaUrl{at}"] for at in range(len(kept))]
 
 
-def test_the_body_of_a_document_is_its_file_name_and_not_a_text(shared: Stage) -> None:
-    kept = taken_in(shared, "whatsapp_document")
+@pytest.mark.parametrize("name", MESSAGES)
+def test_every_parameter_is_kept_as_the_provider_sent_it(outcome: Outcomes, name: str) -> None:
+    raw = outcome(name).kept["raw"]
+    fields = {name: value for name, value in fields_of(payload(name)).items() if name not in ("Body", "Tag")}
+    assert {name: raw.get(name) for name in fields} == fields
+
+
+def test_the_body_of_a_document_is_its_file_name_and_not_a_text(outcome: Outcomes) -> None:
+    kept = outcome("whatsapp_document").kept
     assert (kept["text"], kept["media"][0]["name"]) == ("", "CV Amara Okafor 2026.pdf")
 
 
-def test_a_message_of_1600_characters_is_kept_whole(shared: Stage) -> None:
-    text = taken_in(shared, "sms_1600_characters")["text"]
+def test_a_message_of_1600_characters_is_kept_whole(outcome: Outcomes) -> None:
+    text = outcome("sms_1600_characters").kept["text"]
     assert text == fields_of(payload("sms_1600_characters"))["Body"]
     assert len(text) == 1600
 
 
-@pytest.mark.parametrize("name", MESSAGES)
-def test_every_parameter_is_kept_as_the_provider_sent_it(shared: Stage, name: str) -> None:
-    kept = taken_in(shared, name)
-    for parameter, value in fields_of(payload(name)).items():
-        if parameter in ("Body", "Tag"):
-            continue
-        assert kept["raw"].get(parameter) == value, parameter
-
-
-def test_a_parameter_is_kept_also_when_its_value_is_the_text(shared: Stage) -> None:
-    shared.open()
-    shared.write("1", NumSegments="1", ButtonPayload="1")
-    raw = shared.record()["waiting"][0]["raw"]
+def test_a_parameter_is_kept_also_when_its_value_is_the_text(stage: Stage) -> None:
+    stage.open()
+    stage.write("1", NumSegments="1", ButtonPayload="1")
+    raw = stage.record()["waiting"][0]["raw"]
     assert (raw.get("NumSegments"), raw.get("ButtonPayload")) == ("1", "1")
 
 
-def test_each_value_of_a_repeated_parameter_is_kept(shared: Stage) -> None:
-    raw = taken_in(shared, "whatsapp_repeated_parameter")["raw"]
+def test_each_value_of_a_repeated_parameter_is_kept(outcome: Outcomes) -> None:
+    raw = outcome("whatsapp_repeated_parameter").kept["raw"]
     assert raw["Tag"].split("\n") == ["zebra", "apple", "zebra"]
 
 
-def test_a_sender_without_a_number_is_known_by_the_business_scoped_id(shared: Stage) -> None:
-    shared.open(BSUID)
-    shared.payload("whatsapp_bsuid_only")
-    assert shared.record(BSUID)["waiting"][0]["from"] == BSUID
+def test_a_sender_without_a_number_is_known_by_the_business_scoped_id(stage: Stage) -> None:
+    stage.open(BSUID)
+    stage.payload("whatsapp_bsuid_only")
+    assert stage.record(BSUID)["waiting"][0]["from"] == BSUID
 
 
-def test_a_number_finds_the_conversation_that_knows_only_its_business_scoped_id(shared: Stage) -> None:
-    shared.open("GB.9900112233445566")
-    shared.payload("whatsapp_bsuid_beside_phone")
-    assert shared.record("GB.9900112233445566")["received"] == 1
+def test_a_number_finds_the_conversation_that_knows_only_its_business_scoped_id(stage: Stage) -> None:
+    stage.open("GB.9900112233445566")
+    stage.payload("whatsapp_bsuid_beside_phone")
+    assert stage.record("GB.9900112233445566")["received"] == 1
 
 
-def test_the_number_wins_where_both_names_have_a_conversation(shared: Stage) -> None:
-    shared.open(PERSON)
-    shared.open("GB.9900112233445566")
-    shared.payload("whatsapp_bsuid_beside_phone")
-    assert shared.record(PERSON)["received"] == 1
-    assert "received" not in shared.record("GB.9900112233445566")
+def test_the_number_wins_where_both_names_have_a_conversation(stage: Stage) -> None:
+    stage.open(PERSON)
+    stage.open("GB.9900112233445566")
+    stage.payload("whatsapp_bsuid_beside_phone")
+    assert stage.record(PERSON)["received"] == 1
+    assert "received" not in stage.record("GB.9900112233445566")
 
 
-def test_an_answer_to_a_business_scoped_id_goes_out_to_it(shared: Stage) -> None:
-    shared.open(BSUID)
-    shared.payload("whatsapp_bsuid_only")
-    shared.work_off()
-    assert [message["to"] for message in shared.sent()] == [f"whatsapp:{BSUID}"]
+def test_an_answer_to_a_business_scoped_id_goes_out_to_it(stage: Stage) -> None:
+    stage.open(BSUID)
+    stage.payload("whatsapp_bsuid_only")
+    stage.work_off()
+    assert [message["to"] for message in stage.sent()] == [f"whatsapp:{BSUID}"]
 
 
-def test_a_person_may_write_on_both_channels_in_one_conversation(shared: Stage) -> None:
-    shared.open()
-    shared.write("on WhatsApp")
-    shared.write("on SMS", sms=True)
-    assert [each["channel"] for each in shared.record()["waiting"]] == ["whatsapp", "sms"]
-    assert shared.record()["conversation_id"] == CONVERSATION
+def test_a_person_may_write_on_both_channels_in_one_conversation(stage: Stage) -> None:
+    stage.open()
+    stage.write("on WhatsApp")
+    stage.write("on SMS", sms=True)
+    assert [each["channel"] for each in stage.record()["waiting"]] == ["whatsapp", "sms"]
+    assert stage.record()["conversation_id"] == CONVERSATION

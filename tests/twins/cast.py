@@ -75,13 +75,13 @@ def message_id(number: int) -> str:
     return f"SM{number:032d}"
 
 
-def outgoing(after: int, to: int, *texts: str, token: str = "token-1", epoch: int = 0, **changes: Any) -> Outgoing:
+def outgoing(after: int, to: int, *texts: str, name: str = "answer-1", epoch: int = 0, **changes: Any) -> Outgoing:
     known: dict[str, Any] = {
         "after": after,
         "to": to,
         "epoch": epoch,
         "state": OutgoingState.READY,
-        "token": token,
+        "token": name,
         "channel": Channel.WHATSAPP,
         "sender": OWN_ADDRESS,
         "recipient": PERSON,

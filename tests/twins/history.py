@@ -59,14 +59,16 @@ class TwinHistory:
             if entry is None:
                 return Marked(False, known=False, had_provider_id=False)
             had_provider_id = entry.provider_id is not None
-            if entry.status is not None and RANK[entry.status] >= replaces_below(status):
+            advances = entry.status is None or RANK[entry.status] < replaces_below(status)
+            beats_our_own_word = provider_id is not None and not had_provider_id
+            if not advances and not beats_our_own_word:
                 return Marked(False, known=True, had_provider_id=had_provider_id)
             self._put(
                 replace(
                     entry,
                     status=status,
                     provider_id=provider_id if provider_id is not None else entry.provider_id,
-                    error_code=error_code if error_code is not None else entry.error_code,
+                    error_code=error_code,
                 )
             )
             return Marked(True, known=True, had_provider_id=had_provider_id)

@@ -7,7 +7,7 @@ from enum import Enum
 from threading import RLock
 
 from chalicelib.errors import Unconfirmed
-from chalicelib.model import Channel, Outgoing, Tenant
+from chalicelib.model import Channel, Inbound, Outgoing, Tenant
 from chalicelib.ports import Clock, Posted, Secret
 
 
@@ -43,7 +43,8 @@ class TwinProvider:
     clock: Clock
     reactions: list[Reaction] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
-    lists: list[Exception] = field(default_factory=list)  #: how the next looks at the list fail
+    lists: list[Exception] = field(default_factory=list)  #: how the next looks at a list fail
+    received: list[Inbound] = field(default_factory=list)  #: what people sent to it, whether we got it or not
     asked: int = 0  #: how often something was posted
     at_hand: RLock = field(default_factory=RLock)
 
@@ -68,7 +69,7 @@ class TwinProvider:
     ) -> str:
         """Takes a message, whoever sends it; its id."""
         with self.at_hand:
-            provider_id = f"SM{len(self.taken) + 1:032x}"
+            provider_id = f"SMf{len(self.taken) + 1:031x}"  # never the id of a person's message
             self.taken.append(
                 Taken(
                     provider_id=provider_id,
@@ -129,6 +130,25 @@ class TwinChannel:
         return [each for each in reversed(listed) if each.at is None or each.at >= since]
 
 
+@dataclass(frozen=True)
+class TwinInbox:
+    """What the provider took in on one channel."""
+
+    provider: TwinProvider
+    channel: Channel
+
+    def received_since(self, own_address: str, since: datetime) -> Sequence[Inbound]:
+        """Newest first, as Twilio lists them."""
+        if self.provider.lists:
+            raise self.provider.lists.pop(0)
+        ours = [
+            each
+            for each in self.provider.received
+            if (each.channel, each.recipient) == (self.channel, own_address) and each.received_at >= since
+        ]
+        return ours[::-1]
+
+
 @dataclass
 class TwinProviders:
     """Makes senders; `secrets` holds what they were made with."""
@@ -139,3 +159,6 @@ class TwinProviders:
     def sender(self, channel: Channel, secret: Secret, *, tenant: Tenant | None) -> TwinChannel:
         self.secrets.append(secret)
         return TwinChannel(self.provider, channel)
+
+    def inbox(self, channel: Channel, secret: Secret) -> TwinInbox:
+        return TwinInbox(self.provider, channel)

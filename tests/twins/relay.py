@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
+from inspect import signature
 from typing import Any
 
-from chalicelib import handoff, picture, receive, reply, rescue, route, send, track
+from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
 from chalicelib.channels import FORMATS, Splitter, incoming
 from chalicelib.channels.references import SealedReferences
 from chalicelib.config import LONGEST_QUEUE_ATTEMPTS
@@ -16,21 +17,17 @@ from chalicelib.model import Bursts, Channel, Conversation, ConversationKey, Ten
 from chalicelib.ports import (
     Clock,
     Conversations,
-    DrawPicture,
     Engines,
     Fallbacks,
     History,
     Identifiers,
     Journal,
-    PassOn,
     Providers,
     Queues,
     References,
     Request,
-    Route,
     Secret,
     Secrets,
-    TakeOver,
     Tenants,
 )
 from chalicelib.ports import Splitter as SplitterPort
@@ -77,139 +74,53 @@ class Ports:
 
 @dataclass(frozen=True)
 class Process:
-    """One process in which the stages run, as a Lambda is one; many may share the same world."""
+    """One process in which the stages run, as a Lambda is one; many may share the same world.
+
+    Every function of the relay gets the ports and parts that its signature names, as `chalicelib.wiring` gives them.
+    """
 
     ports: Ports
     bursts: Bursts
     public_base_url: str | None = webhooks.BASE_URL
 
     def receive(self, request: Request, channel: Channel = Channel.WHATSAPP) -> str:
-        return receive.receive(
-            request,
-            incoming=incoming(channel),
-            conversations=self.ports.conversations,
-            history=self.ports.history,
-            tenants=self.ports.tenants,
-            secrets=self.ports.secrets,
-            fallbacks=self.ports.fallbacks,
-            route=self.route,
-            clock=self.ports.clock,
-            identifiers=self.ports.identifiers,
-            journal=self.ports.journal,
-        )
+        return self._joined(receive.receive)(request, incoming=incoming(channel))
 
     def reply(self, context: Context, last_attempt: bool = False) -> None:
-        reply.reply(
-            context,
-            last_attempt=last_attempt,
-            conversations=self.ports.conversations,
-            history=self.ports.history,
-            tenants=self.ports.tenants,
-            secrets=self.ports.secrets,
-            engines=self.ports.engines,
-            splitter=self.ports.splitter,
-            queues=self.ports.queues,
-            route=self.route,
-            take_over=self.take_over,
-            clock=self.ports.clock,
-            identifiers=self.ports.identifiers,
-            journal=self.ports.journal,
-            bursts=self.bursts,
-        )
+        self._joined(reply.reply)(context, last_attempt=last_attempt)
 
     def send(self, context: Context, last_attempt: bool = False) -> None:
-        send.send(
-            context,
-            conversations=self.ports.conversations,
-            history=self.ports.history,
-            tenants=self.ports.tenants,
-            secrets=self.ports.secrets,
-            providers=self.ports.providers,
-            callback_url=self.callback_url,
-            route=self.route,
-            take_over=self.take_over,
-            clock=self.ports.clock,
-            identifiers=self.ports.identifiers,
-            journal=self.ports.journal,
-        )
+        self._joined(send.send)(context)
 
     def track(self, request: Request, reference: str) -> None:
-        track.track(
-            request,
-            reference,
-            incoming=incoming(Channel.SMS),
-            conversations=self.ports.conversations,
-            history=self.ports.history,
-            tenants=self.ports.tenants,
-            secrets=self.ports.secrets,
-            references=self.ports.references,
-            route=self.route,
-            clock=self.ports.clock,
-            journal=self.ports.journal,
-        )
+        self._joined(track.track)(request, reference, incoming=incoming(Channel.SMS))
 
     def sweep(self) -> int:
-        return rescue.sweep(
-            conversations=self.ports.conversations,
-            history=self.ports.history,
-            tenants=self.ports.tenants,
-            secrets=self.ports.secrets,
-            providers=self.ports.providers,
-            route=self.route,
-            take_over=self.take_over,
-            clock=self.ports.clock,
-            journal=self.ports.journal,
-        )
+        return self._joined(rescue.sweep)()
+
+    def reconcile(self) -> int:
+        return self._joined(reconcile.reconcile)()
 
     def give_back(self, key: ConversationKey) -> Conversation | None:
-        return handoff.give_back(
-            key, conversations=self.ports.conversations, pass_on=self.pass_on, journal=self.ports.journal
-        )
+        return self._joined(handoff.give_back)(key)
 
-    @property
-    def take_over(self) -> TakeOver:
-        return partial(
-            handoff.take_over,
-            conversations=self.ports.conversations,
-            pass_on=self.pass_on,
-            journal=self.ports.journal,
-        )
+    def take_over(self, *args: Any, **options: Any) -> Conversation | None:
+        return self._joined(handoff.take_over)(*args, **options)
 
-    @property
-    def pass_on(self) -> PassOn:
-        return partial(
-            handoff.pass_on,
-            conversations=self.ports.conversations,
-            history=self.ports.history,
-            queues=self.ports.queues,
-            draw=self.draw,
-            clock=self.ports.clock,
-            journal=self.ports.journal,
-        )
+    def pass_on(self, *args: Any, **options: Any) -> bool:
+        return self._joined(handoff.pass_on)(*args, **options)
 
-    @property
-    def draw(self) -> DrawPicture:
-        return partial(
-            picture.picture,
-            tenants=self.ports.tenants,
-            history=self.ports.history,
-            clock=self.ports.clock,
-            identifiers=self.ports.identifiers,
-        )
+    def take_in(self, *args: Any, **options: Any) -> bool:
+        return self._joined(receive.take_in)(*args, **options)
 
-    @property
-    def route(self) -> Route:
-        return partial(
-            route.route,
-            conversations=self.ports.conversations,
-            queues=self.ports.queues,
-            tenants=self.ports.tenants,
-            pass_on=self.pass_on,
-            draw=self.draw,
-            clock=self.ports.clock,
-            journal=self.ports.journal,
-            bursts=self.bursts,
-        )
+    def settle(self, *args: Any, **options: Any) -> None:
+        self._joined(settle.settle)(*args, **options)
+
+    def route(self, *args: Any, **options: Any) -> str:
+        return self._joined(route.route)(*args, **options)
+
+    def draw(self, conversation: Conversation) -> Context:
+        return self._joined(picture.picture)(conversation)
 
     def callback_url(self, key: ConversationKey, position: str, secret: Secret) -> str | None:
         base = self.public_base_url
@@ -223,6 +134,19 @@ class Process:
         """Handles one delivery as the door does; the caller deletes it. Raises whatever the stage raises."""
         handle = self.send if delivery.queue == SENDER else self.reply
         handle(Context.from_json(delivery.body), delivery.attempt >= LONGEST_QUEUE_ATTEMPTS)
+
+    def _joined(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        named = signature(function).parameters.values()
+        wanted = [each.name for each in named if each.kind is each.KEYWORD_ONLY and each.name in _JOINED]
+        return partial(function, **{name: self._part(name) for name in wanted})
+
+    def _part(self, name: str) -> Any:
+        return getattr(self.ports if name in _PORTS else self, name)
+
+
+_PORTS = frozenset(each.name for each in fields(Ports))
+_PARTS = frozenset({"bursts", "callback_url", "draw", "pass_on", "route", "settle", "take_in", "take_over"})
+_JOINED = _PORTS | _PARTS
 
 
 class TwinRelay:
@@ -277,6 +201,9 @@ class TwinRelay:
 
     def sweep(self) -> int:
         return self.process.sweep()
+
+    def reconcile(self) -> int:
+        return self.process.reconcile()
 
     def take_over(self, key: ConversationKey = cast.KEY, *, reason: str = "asked") -> Conversation | None:
         return self.process.take_over(key, reason=reason)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import RLock
 from typing import Any
 
@@ -14,6 +14,7 @@ from chalicelib.ports import Claim, Clock, Identifiers, Recorded
 MOST_WAITING = 20
 IDS_KEPT = 32
 MOST_IDS = 64
+LIVES_ON = timedelta(days=1)
 
 
 class TwinConversations:
@@ -67,7 +68,8 @@ class TwinConversations:
                 recent_message_ids=_with_id(now.recent_message_ids, message.message_id),
                 last_inbound_at=message.received_at,
                 unanswered_since=now.unanswered_since or message.received_at,
-                status=Status.USER_REPLY_RECEIVED.value,
+                status=(Status.OPTED_OUT if opted_out else Status.USER_REPLY_RECEIVED).value,
+                expires_at=_lives_on(now.expires_at, message.received_at),
                 reference=now.reference or self._identifiers(),
                 opted_out=now.opted_out if opted_out is None else opted_out,
                 **_with_room_for(now, message),
@@ -91,7 +93,7 @@ class TwinConversations:
                 return now if now.outgoing.token == outgoing.token else None
             moved = (now.answered, now.epoch) != (seen.answered, seen.epoch)
             newer_waits = now.received != outgoing.to and not newer_may_wait
-            if moved or now.handed_off or newer_waits:
+            if moved or now.handed_off or newer_waits or _is_closed(now):
                 return None
             return self._change(
                 now,
@@ -121,14 +123,19 @@ class TwinConversations:
             )
             return Claim(True, self._change(now, outgoing=claimed))
 
-    def sent_part(self, key: ConversationKey, *, token: str, part: int, provider_id: str) -> Conversation | None:
+    def sent_part(
+        self, key: ConversationKey, *, token: str, part: int, provider_id: str, claim: str | None = None
+    ) -> Conversation | None:
         with self._at_hand:
             now = self.get(key)
             if now is None or now.outgoing is None or now.outgoing.token != token:
                 return None
+            if claim is not None and now.outgoing.claim != claim:
+                return None
             parts = list(now.outgoing.parts)
             parts[part] = Part(parts[part].text, provider_id)
-            return self._change(now, outgoing=replace(now.outgoing, parts=tuple(parts)))
+            claimed_at = self._clock() if claim is not None else now.outgoing.claimed_at
+            return self._change(now, outgoing=replace(now.outgoing, parts=tuple(parts), claimed_at=claimed_at))
 
     def finish(self, seen: Conversation, *, at: datetime) -> Conversation | None:
         return self._end_outgoing(seen, status=Status.AI_RESPONSE_SENT)
@@ -161,14 +168,6 @@ class TwinConversations:
                 changes |= {"outgoing": None}
             return self._change(now, **changes)
 
-    def set_status(self, key: ConversationKey, status: str, *, after: str, at: datetime) -> bool:
-        with self._at_hand:
-            now = self.get(key)
-            if now is None or now.status != str(after):
-                return False
-            self._change(now, status=str(status))
-            return True
-
     def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
         with self._at_hand:
             waiting = [(each.unanswered_since, each.key) for each in self._records.values() if each.unanswered_since]
@@ -188,8 +187,13 @@ class TwinConversations:
             now = self.get(seen.key)
             if now is None or now.outgoing is None or not _same_outgoing(now, seen):
                 return None
-            changes: dict[str, Any] = {"outgoing": None, "unanswered_since": self._oldest_waits_since(now)}
-            if status is not None and now.epoch == now.outgoing.epoch:
+            changes: dict[str, Any] = {"outgoing": None}
+            same_hands = now.epoch == now.outgoing.epoch
+            if status is None or not same_hands:
+                changes["unanswered_since"] = now.unanswered_since or self._clock()
+            else:
+                changes["unanswered_since"] = self._oldest_waits_since(now)
+            if status is not None and same_hands and not now.somebody_waits and not _is_closed(now):
                 changes["status"] = status.value
             return self._change(now, **changes, **_NO_RESCUES)
 
@@ -214,6 +218,10 @@ _NOTHING_WAITS: dict[str, Any] = {"waiting": (), "overflowing": False}
 _NO_RESCUES: dict[str, Any] = {"rescues": 0, "rescued_at": None}
 
 
+def _lives_on(expires_at: int | None, received_at: datetime) -> int | None:
+    return max(expires_at, int((received_at + LIVES_ON).timestamp())) if expires_at is not None else None
+
+
 def _with_id(known: tuple[str, ...], message_id: str) -> tuple[str, ...]:
     kept = known if len(known) < MOST_IDS else known[-(IDS_KEPT - 1) :]
     return (*kept, message_id)
@@ -231,12 +239,14 @@ def _as_committed(outgoing: Outgoing) -> Outgoing:
 
 
 def _may_be_sent(now: Conversation) -> bool:
-    return not now.handed_off and not now.opted_out and now.consent
+    return not now.handed_off and not now.opted_out and now.consent and not _is_closed(now)
+
+
+def _is_closed(now: Conversation) -> bool:
+    return now.status.lower() == Status.CLOSED
 
 
 def _same_outgoing(now: Conversation, seen: Conversation) -> bool:
-    def identity(conversation: Conversation) -> tuple[object, ...] | None:
-        outgoing = conversation.outgoing
-        return (outgoing.token, outgoing.state, outgoing.claim) if outgoing else None
-
-    return identity(now) == identity(seen)
+    if now.outgoing is None or seen.outgoing is None:
+        return now.outgoing is seen.outgoing
+    return now.outgoing.is_same_claim_as(seen.outgoing)

@@ -1,0 +1,145 @@
+"""Deadlines agree, though they live in three files: who waits gives up before who waits for them."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import app as front_door
+from chalicelib import config
+from chalicelib.aws.clients import Clients
+from chalicelib.channels.twilio_rest import client as twilio_client
+from chalicelib.engines.responses import build
+from chalicelib.outbound import MOST_ATTEMPTS
+from chalicelib.rescue import CLAIM_IS_LATE, TURN_IS_LATE
+from chalicelib.send import POST_WITHIN
+from tests.house.source import ROOT
+
+CHALICE = json.loads((ROOT / ".chalice/config.json").read_text())
+TEMPLATE = json.loads((ROOT / ".chalice/resources.json").read_text())["Resources"]
+
+#: The Lambda of each queue.
+HANDLERS = {
+    "whatsapp-replies": "whatsapp-reply-processor",
+    "sms-replies": "sms-reply-processor",
+    "email-replies": "email-reply-processor",
+    "sender": "sender",
+}
+TURNS = [purpose for purpose in HANDLERS if purpose != "sender"]
+
+#: Twilio gives a webhook this long. Source: Twilio, webhooks, connection overrides, `rt` and `tt`.
+TWILIO_WAITS = timedelta(seconds=15)
+
+#: A message that the provider took is in its list by then, and clocks of two machines are no further apart.
+PROVIDER_LISTS_WITHIN = timedelta(seconds=120)
+CLOCKS_DISAGREE = timedelta(seconds=30)
+
+#: An answer of 1,200 tokens is about 5,000 characters, and a part holds 1,600.
+PLAUSIBLE_PARTS = 5
+
+
+def lambda_timeout(function: str) -> timedelta:
+    seconds = CHALICE["lambda_functions"].get(function, {}).get("lambda_timeout", CHALICE["lambda_timeout"])
+    return timedelta(seconds=seconds)
+
+
+def queue(purpose: str) -> dict[str, Any]:
+    name = {"Fn::Sub": f"ai-multi-comms-{purpose}-queue-${{Stage}}"}
+    [found] = [each["Properties"] for each in TEMPLATE.values() if each["Properties"].get("QueueName") == name]
+    properties: dict[str, Any] = found
+    return properties
+
+
+def visibility(purpose: str) -> timedelta:
+    return timedelta(seconds=queue(purpose)["VisibilityTimeout"])
+
+
+@pytest.mark.parametrize("purpose", TURNS)
+def test_the_engine_gives_up_before_its_lambda_does(purpose: str) -> None:
+    rest = 6 * (config.AWS_CONNECT_DEADLINE + config.AWS_READ_DEADLINE) / 2
+    assert config.ENGINE_DEADLINE + rest <= lambda_timeout(HANDLERS[purpose])
+
+
+@pytest.mark.parametrize("purpose", HANDLERS)
+def test_a_lambda_ends_before_its_message_is_seen_again(purpose: str) -> None:
+    assert lambda_timeout(HANDLERS[purpose]) < visibility(purpose)
+
+
+def test_every_part_of_an_answer_fits_into_the_senders_time() -> None:
+    aws = (PLAUSIBLE_PARTS + 4) * config.AWS_READ_DEADLINE
+    assert PLAUSIBLE_PARTS * config.PROVIDER_DEADLINE + aws <= lambda_timeout("sender")
+
+
+def test_a_claim_is_settled_only_when_its_sender_can_post_no_more_and_the_provider_lists_what_it_took() -> None:
+    last_post = POST_WITHIN + config.PROVIDER_DEADLINE
+    assert last_post + PROVIDER_LISTS_WITHIN + CLOCKS_DISAGREE <= CLAIM_IS_LATE
+
+
+def test_a_turn_is_late_only_after_two_attempts_are_over() -> None:
+    assert max(map(visibility, TURNS)) + config.ENGINE_DEADLINE < TURN_IS_LATE
+
+
+def test_a_warm_webhook_answers_before_twilio_gives_up_though_aws_is_slow() -> None:
+    two_services, three_calls = 2 * config.AWS_CONNECT_DEADLINE, 3 * config.AWS_READ_DEADLINE
+    assert two_services + three_calls < TWILIO_WAITS
+
+
+@pytest.mark.parametrize("purpose", HANDLERS)
+def test_the_last_attempt_that_the_code_knows_is_the_last_that_the_queue_makes(purpose: str) -> None:
+    assert queue(purpose)["RedrivePolicy"]["maxReceiveCount"] == config.LONGEST_QUEUE_ATTEMPTS
+
+
+def test_a_busy_provider_is_tried_as_often_as_the_queue_repeats() -> None:
+    assert MOST_ATTEMPTS == config.LONGEST_QUEUE_ATTEMPTS
+
+
+def test_the_default_burst_window_is_the_replies_queues_delay() -> None:
+    delays = {queue(purpose)["DelaySeconds"] for purpose in TURNS}
+    assert delays == {config.DEFAULT_BURST_IDLE.total_seconds()}
+
+
+@pytest.mark.parametrize(("purpose", "function"), HANDLERS.items())
+@pytest.mark.parametrize("stage", ["dev", "prod", "local"])
+def test_a_handler_listens_to_the_queue_that_the_template_makes(purpose: str, function: str, stage: str) -> None:
+    made = queue(purpose)["QueueName"]["Fn::Sub"].replace("${Stage}", stage)
+    assert config.queue_name(purpose, {"STAGE": stage}) == made
+    assert _listens_to(function) == config.queue_name(purpose)
+
+
+@pytest.mark.parametrize("purpose", HANDLERS)
+def test_a_turn_is_handled_alone(purpose: str) -> None:
+    [event_source] = [each for each in front_door.app.event_sources if each.name == HANDLERS[purpose]]
+    assert event_source.batch_size == 1
+
+
+def test_every_function_with_settings_of_its_own_exists() -> None:
+    assert set(CHALICE["lambda_functions"]) <= set(front_door.app.handler_map)
+
+
+def test_no_function_runs_on_the_default_timeout_of_the_library() -> None:
+    assert "lambda_timeout" in CHALICE
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "sqs", "secretsmanager"])
+def test_every_aws_client_has_deadlines_and_asks_once(service: str) -> None:
+    made = Clients(config.Settings.from_env({})).of(service).meta.config
+    assert made.connect_timeout == config.AWS_CONNECT_DEADLINE.total_seconds()
+    assert made.read_timeout == config.AWS_READ_DEADLINE.total_seconds()
+    assert made.retries["total_max_attempts"] == 1
+
+
+def test_the_engines_client_has_a_deadline_and_asks_once() -> None:
+    made = build(base_url=None)._client("sk-x")
+    assert (made.timeout, made.max_retries) == (config.ENGINE_DEADLINE.total_seconds(), 0)
+
+
+def test_the_providers_client_has_a_deadline_and_asks_once() -> None:
+    made = twilio_client({"account_sid": "AC1", "auth_token": "x"}, base_url=None).http_client
+    assert made.timeout == config.PROVIDER_DEADLINE.total_seconds()
+    assert made.session.get_adapter("https://api.twilio.com").max_retries.total == 0
+
+
+def _listens_to(function: str) -> str:
+    [event_source] = [each for each in front_door.app.event_sources if each.name == function]
+    return str(event_source.queue)

@@ -1,0 +1,169 @@
+"""People: taking over, passing on, giving back."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.errors import TryAgain
+from chalicelib.model import Author, ConversationKey, Spoken, Status
+from tests.twins import cast
+from tests.twins.relay import TwinRelay, opened
+
+
+class TestTakeOver:
+    def test_what_waits_goes_to_the_human_and_into_the_history(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        relay.hear(2)
+        relay.take_over(reason="asked")
+        assert [message.reason for message in relay.handed_over] == ["asked"]
+        assert relay.handed_over[0].context.message.body == "message 2"
+        assert [each.number for each in relay.history.of(cast.CONVERSATION_ID)] == [1, 2]
+        after = relay.the_conversation()
+        assert (after.answered, after.waiting, after.unanswered_since) == (2, (), None)
+        assert (after.epoch, after.status) == (1, Status.HANDED_OFF_TO_HUMAN)
+
+    def test_the_ai_is_silent_from_then_on(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        relay.take_over()
+        relay.hear(2)
+        relay.run_until_quiet(sweeping=True)
+        assert relay.provider.taken == []
+        assert [message.context.message.body for message in relay.handed_over] == ["message 1", "message 2"]
+
+    def test_a_conversation_in_which_nobody_wrote_yet_can_be_taken_over(self, relay: TwinRelay) -> None:
+        relay.take_over()
+        (message,) = relay.handed_over
+        assert message.context.message.body == ""
+        assert relay.the_conversation().unanswered_since is None
+
+    def test_the_human_sees_the_newest_message_when_nothing_waits(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        relay.run_until_quiet()
+        relay.take_over()
+        assert relay.handed_over[0].context.message.body == "message 1"
+
+    def test_a_human_who_has_it_already_keeps_the_first_reason(self, relay: TwinRelay) -> None:
+        relay.take_over(reason="first")
+        relay.take_over(reason="second")
+        assert relay.the_conversation().handed_off_reason == "first"
+
+    def test_a_conversation_that_is_gone_is_nobodys(self, relay: TwinRelay) -> None:
+        assert relay.take_over(ConversationKey("+44", "gone")) is None
+        assert relay.handed_over == []
+
+    def test_it_is_decided_again_when_the_record_moves(self, relay: TwinRelay) -> None:
+        class Moving:
+            moves = 2
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(relay.conversations, name)
+
+            def change_hands(self, seen: Any, **options: Any) -> Any:
+                if self.moves:
+                    self.moves -= 1
+                    relay.hear(9 - self.moves)
+                return relay.conversations.change_hands(seen, **options)
+
+        process, moving = relay.process, Moving()
+        process.through(lambda name, port: moving if name == "conversations" else port).take_over(cast.KEY, reason="r")
+        after = relay.the_conversation()
+        assert (after.handed_off, after.answered, after.received) == (True, 2, 2)
+
+    def test_a_record_that_will_not_hold_still_is_tried_again_later(self, relay: TwinRelay) -> None:
+        class Restless:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(relay.conversations, name)
+
+            def change_hands(self, *_: Any, **__: Any) -> None:
+                return None
+
+        restless = relay.process.through(lambda name, port: Restless() if name == "conversations" else port)
+        with pytest.raises(TryAgain):
+            restless.take_over(cast.KEY, reason="r")
+
+    def test_dying_before_the_queue_is_repaired_by_the_sweep(self, relay: TwinRelay) -> None:
+        class Dead:
+            def __getattr__(self, name: str) -> Any:
+                if name == "hand_to_human":
+                    raise TryAgain("busy")
+                return getattr(relay.queues, name)
+
+        relay.hear(1)
+        dead = relay.process.through(lambda name, port: Dead() if name == "queues" else port)
+        with pytest.raises(TryAgain):
+            dead.take_over(cast.KEY, reason="r")
+        assert relay.handed_over == []
+        relay.run_until_quiet(sweeping=True)
+        assert len(relay.handed_over) == 1
+        assert relay.the_conversation().unanswered_since is None
+
+
+class TestGiveBack:
+    def test_the_ai_answers_what_comes_from_then_on(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        relay.take_over()
+        relay.give_back()
+        relay.hear(2)
+        relay.run_until_quiet(sweeping=True)
+        assert relay.provider.texts == ["You said: message 2"]
+        after = relay.the_conversation()
+        assert (after.handed_off, after.handed_off_reason, after.epoch) == (False, None, 2)
+
+    def test_what_was_said_meanwhile_is_known_to_the_ai(self, relay: TwinRelay) -> None:
+        relay.take_over()
+        relay.hear(1)
+        relay.give_back()
+        relay.hear(2)
+        relay.run_until_quiet()
+        assert list(relay.engine.turns[0].history) == [Spoken(Author.USER, "message 1")]
+
+    def test_what_nobody_was_told_yet_goes_to_the_human_first(self, relay: TwinRelay) -> None:
+        opened(relay, handed_off=True)
+        message = cast.waiting(1)
+        relay.conversations.record(relay.the_conversation(), message, opted_out=None)
+        relay.give_back()
+        assert [message.context.message.body for message in relay.handed_over] == ["message 1"]
+        assert [each.text for each in relay.history.of(cast.CONVERSATION_ID)] == ["message 1"]
+
+    def test_a_message_that_comes_in_between_is_not_lost(self, relay: TwinRelay) -> None:
+        """Its own webhook dies right after recording it."""
+        opened(relay, handed_off=True)
+        relay.conversations.record(relay.the_conversation(), cast.waiting(1), opted_out=None)
+
+        class Busy:
+            came = False
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(relay.conversations, name)
+
+            def close(self, seen: Any) -> Any:
+                closed = relay.conversations.close(seen)
+                if not self.came:
+                    self.came = True
+                    relay.conversations.record(relay.the_conversation(), cast.waiting(2), opted_out=None)
+                return closed
+
+        busy = Busy()
+        relay.process.through(lambda name, port: busy if name == "conversations" else port).give_back(cast.KEY)
+        assert [each.number for each in relay.history.of(cast.CONVERSATION_ID)] == [1, 2]
+        assert [message.context.message.body for message in relay.handed_over] == ["message 1", "message 2"]
+        assert not relay.the_conversation().handed_off
+
+    def test_a_conversation_that_no_human_has_is_left_alone(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        before = relay.the_conversation()
+        relay.give_back()
+        assert relay.the_conversation() == before
+
+    def test_a_conversation_that_is_gone_cannot_be_given_back(self, relay: TwinRelay) -> None:
+        assert relay.give_back(ConversationKey("+44", "gone")) is None
+
+    def test_an_answer_of_before_is_not_sent(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        relay.clock.advance(seconds=30)
+        relay.work_off("whatsapp-replies")
+        relay.conversations.put(replace(relay.the_conversation(), handed_off=True))
+        relay.give_back()
+        relay.run_until_quiet(sweeping=True)
+        assert relay.provider.asked == 0
