@@ -27,7 +27,7 @@ def pass_on(
     Messages are in the history before the record forgets them, and the record keeps saying that somebody waits until
     the queue has the context: whatever dies in between is found by `rescue`. False if the record moved meanwhile.
     """
-    reason = human_reason(conversation) or "handed_off"
+    reason = human_reason(conversation) or "unanswered"
     keep_waiting(conversation, history)
     is_newest = context is not None and context.message.message_id == conversation.newest_message_id
     picture = context if context is not None and is_newest else draw(conversation)

@@ -108,7 +108,7 @@ def note_failure(
 ) -> None:
     """Tells the history what is out of an answer that is over, and that the rest of it failed with `code`."""
     current = conversations.get(claimed.key)
-    if current is None or current.outgoing is None or current.outgoing.claim != outgoing_of(claimed).claim:
+    if current is None or current.outgoing is None or not current.outgoing.is_same_claim_as(outgoing_of(claimed)):
         return
     note_provider_ids(current, history=history, clock=clock)
     for part in current.outgoing.unsent:

@@ -8,7 +8,7 @@ from chalicelib.errors import RelayError, TryAgain
 from chalicelib.lifecycle import human_reason
 from chalicelib.model import Bursts, Conversation, ConversationKey, OutgoingState, Status
 from chalicelib.picture import tenant_of
-from chalicelib.ports import Clock, Conversations, Journal, Route, Settle, TakeOver, Tenants
+from chalicelib.ports import Clock, Conversations, Journal, PassOn, Route, Settle, TakeOver, Tenants
 
 #: Nobody is looked at who has waited for less than this.
 LOOK_AFTER = timedelta(seconds=60)
@@ -38,6 +38,7 @@ def sweep(
     tenants: Tenants,
     route: Route,
     take_over: TakeOver,
+    pass_on: PassOn,
     settle: Settle,
     clock: Clock,
     journal: Journal,
@@ -48,7 +49,7 @@ def sweep(
     One conversation that fails does not keep the others waiting, nor does a provider that is down: settling comes last.
     What is our own bug is raised at the end.
     """
-    run = _Sweep(conversations, tenants, route, take_over, settle, clock, journal, bursts, clock())
+    run = _Sweep(conversations, tenants, route, take_over, pass_on, settle, clock, journal, bursts, clock())
     overdue = conversations.overdue(run.began - LOOK_AFTER, limit=SWEEP_LIMIT)
     in_doubt = [seen for seen in run.each(overdue) if not run.handled(seen)]
     run.settle_all(in_doubt)
@@ -66,6 +67,7 @@ class _Sweep:
     tenants: Tenants
     route: Route
     take_over: TakeOver
+    pass_on: PassOn
     settle: Settle
     clock: Clock
     journal: Journal
@@ -115,7 +117,8 @@ class _Sweep:
             current = self.conversations.drop(seen) if seen.outgoing is not None else seen
             return current is not None and self.route(current) == "human"
         if not seen.somebody_waits and seen.outgoing is None:
-            return self.conversations.close(seen) is not None
+            # an answer was dropped, or a taking over died half way, and nobody was told
+            return seen.unanswered_since is not None and self.pass_on(seen)
         return self._is_late(seen) and self._woken(seen)
 
     def _is_late(self, seen: Conversation) -> bool:

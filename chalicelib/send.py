@@ -67,17 +67,17 @@ def send(
         attempt=outgoing.attempts,
         parts=len(outgoing.unsent),
     )
+    posting = _Posting(claimed, conversations, clock, journal)
     try:
         secret, channel = provider_of(claimed, tenants, secrets, providers)
-        posting = _Posting(claimed, channel, conversations, clock, journal)
-        sent = _post_parts(posting, secret, history, callback_url)
+        sent = _post_parts(posting, channel, secret, history, callback_url)
     except Refused as refusal:
         if refusal.code == WRONG_CREDENTIALS and credentials_changed(claimed, tenants, secrets):
-            _is_ready_again(claimed, conversations, history, take_over, clock, journal)
+            _is_ready_again(posting.current, conversations, history, take_over, clock, journal)
             raise TryAgain("the credentials were rotated") from None
-        _refused(claimed, refusal, conversations, history, take_over, clock, journal)
+        _refused(posting.current, refusal, conversations, history, take_over, clock, journal)
     except TryAgain:
-        if _is_ready_again(claimed, conversations, history, take_over, clock, journal):
+        if _is_ready_again(posting.current, conversations, history, take_over, clock, journal):
             raise
     except Unconfirmed:
         journal(
@@ -98,31 +98,31 @@ POST_WITHIN = timedelta(seconds=12)
 WRONG_CREDENTIALS = "20003"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Posting:
-    """A claimed answer on its way through its channel."""
+    """A claimed answer on its way through its channel; `current` is the record as this sender knows it."""
 
-    claimed: Conversation
-    channel: OutgoingChannel
+    current: Conversation
     conversations: Conversations
     clock: Clock
     journal: Journal
 
 
-def _post_parts(posting: _Posting, secret: Secret, history: History, callback_url: CallbackUrl) -> Conversation | None:
+def _post_parts(
+    posting: _Posting, channel: OutgoingChannel, secret: Secret, history: History, callback_url: CallbackUrl
+) -> Conversation | None:
     """Posts what is not out yet, in order; the record as FINISH needs it, or None if somebody else settled it."""
-    claimed = posting.claimed
-    outgoing = outgoing_of(claimed)
-    for entry in entries_of_answer(claimed, outgoing):
+    outgoing = outgoing_of(posting.current)
+    for entry in entries_of_answer(posting.current, outgoing):
         history.begin(entry)
-    current: Conversation | None = claimed
     for part in outgoing.unsent:
-        if current is None:
+        url = callback_url(posting.current.key, Numbered.answer(outgoing.to, part), secret)
+        _demand_in_time(posting.current, posting.clock)
+        noted = _noted(posting, part, channel.post(outgoing, part, callback_url=url))
+        if noted is None:
             return None
-        url = callback_url(claimed.key, Numbered.answer(outgoing.to, part), secret)
-        _demand_in_time(current, posting.clock)
-        current = _noted(posting, current, part, posting.channel.post(outgoing, part, callback_url=url))
-    return current
+        posting.current = noted
+    return posting.current
 
 
 def _demand_in_time(current: Conversation, clock: Clock) -> None:
@@ -132,8 +132,9 @@ def _demand_in_time(current: Conversation, clock: Clock) -> None:
         raise TryAgain("this sender was held up too long to send")
 
 
-def _noted(posting: _Posting, current: Conversation, part: int, provider_id: str) -> Conversation | None:
+def _noted(posting: _Posting, part: int, provider_id: str) -> Conversation | None:
     """The record knows each part that is out before the next one goes; of the last one FINISH tells it."""
+    current, outgoing = posting.current, outgoing_of(posting.current)
     posting.journal(
         "part_posted",
         "the provider has taken a part of an answer",
@@ -141,7 +142,6 @@ def _noted(posting: _Posting, current: Conversation, part: int, provider_id: str
         provider_id=provider_id,
         part=part + 1,
     )
-    outgoing = outgoing_of(current)
     if part == outgoing.unsent[-1]:
         return with_part(current, part, provider_id)
     try:
@@ -195,9 +195,7 @@ def _is_ready_again(
     """Nobody said no and nothing more went out: the answer is READY again, or a human's after too many attempts."""
     journal("answer_delayed", "the provider is busy", conversation=claimed.reference)
     if outgoing_of(claimed).attempts < MOST_ATTEMPTS:
-        current = conversations.get(claimed.key)
-        if current and current.outgoing and current.outgoing.claim == outgoing_of(claimed).claim:
-            conversations.release(current)
+        conversations.release(claimed)
         return True
     note_failure(claimed, "attempts", conversations=conversations, history=history, clock=clock)
     _give_to_human(claimed, "send_failed:attempts", take_over)

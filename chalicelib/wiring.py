@@ -122,6 +122,7 @@ class Relay:
             tenants=self.tenants,
             route=self.route,
             take_over=self.take_over,
+            pass_on=self.pass_on,
             settle=self.settle,
             clock=self.clock,
             journal=self.journal,

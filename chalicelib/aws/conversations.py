@@ -106,11 +106,14 @@ class DynamoConversations:
                 return Recorded(after, after.received)
             if not outcome.item:
                 break
-            seen = conversation_of(outcome.item)
-            number = seen.number_of(message.message_id)
+            found = conversation_of(outcome.item)
+            number = found.number_of(message.message_id)
             if number is not None:
-                return Recorded(seen, number, again=True)
-        raise TryAgain("the record is gone, or it changes faster than a message can be taken in")
+                return Recorded(found, number, again=True)
+            if found.status in CLOSED and seen.status not in CLOSED:
+                break
+            seen = found
+        raise TryAgain("the record is gone or closed, or it changes faster than a message can be taken in")
 
     def close(self, seen: Conversation) -> Conversation | None:
         update = self._on(seen).set("answered", seen.received)
@@ -236,6 +239,9 @@ class DynamoConversations:
         if seen.expires_at is not None:
             # a record must not be deleted while somebody waits in it
             update.set("ttl", max(seen.expires_at, int((message.received_at + LIVES_ON).timestamp())))
+        if seen.status not in CLOSED:
+            # it was not closed meanwhile: then the message belongs elsewhere
+            update.only_if_none_of("conversation_status", CLOSED)
         # a message is taken in once
         update.only_if("NOT contains({0}, {id})", "recent_message_ids", id=message.message_id)
         self._add_id(update, seen, message)
@@ -276,9 +282,9 @@ class DynamoConversations:
         for name, value in changes.items():
             update.set(name, value)
         same_hands = seen.epoch == seen.outgoing.epoch
-        if status is not None and same_hands and not seen.somebody_waits and seen.status not in CLOSED:
+        if status is not None and same_hands and seen.status == Status.AI_RESPONSE_READY:
             update.set("conversation_status", status.value)
-            update.only_if_none_of("conversation_status", CLOSED)
+            update.only_if_equal("conversation_status", Status.AI_RESPONSE_READY.value)
         if status is None or not same_hands:
             # somebody must still be told, so the sparse index keeps the record
             update.set_if_absent("unanswered_since", iso(self._clock()))

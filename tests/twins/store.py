@@ -62,6 +62,8 @@ class TwinConversations:
             number = now.number_of(message.message_id)
             if number is not None:
                 return Recorded(now, number, again=True)
+            if _is_closed(now) and not _is_closed(seen):
+                raise TryAgain("the record is closed")
             after = self._change(
                 now,
                 received=now.received + 1,
@@ -193,7 +195,7 @@ class TwinConversations:
                 changes["unanswered_since"] = now.unanswered_since or self._clock()
             else:
                 changes["unanswered_since"] = self._oldest_waits_since(now)
-            if status is not None and same_hands and not now.somebody_waits and not _is_closed(now):
+            if status is not None and same_hands and now.status == Status.AI_RESPONSE_READY:
                 changes["status"] = status.value
             return self._change(now, **changes, **_NO_RESCUES)
 
