@@ -17,7 +17,7 @@ NEXT: Mapping[Status, frozenset[Status]] = {
     ),
     Status.AI_PROCESSING: frozenset(_ANYBODY_MAY | {Status.AI_RESPONSE_READY, Status.AI_FAILED}),
     Status.AI_RESPONSE_READY: frozenset(_ANYBODY_MAY | {Status.AI_RESPONSE_SENT, Status.SEND_FAILED, Status.AI_FAILED}),
-    Status.AI_RESPONSE_SENT: frozenset(_ANYBODY_MAY | {Status.AI_RESPONSE_READY, Status.SEND_FAILED}),
+    Status.AI_RESPONSE_SENT: frozenset(_ANYBODY_MAY | {Status.AI_RESPONSE_READY, Status.AI_FAILED, Status.SEND_FAILED}),
     Status.HANDED_OFF_TO_HUMAN: frozenset(_ANYBODY_MAY | {Status.HUMAN_RESPONSE_SENT, Status.SEND_FAILED}),
     Status.HUMAN_RESPONSE_SENT: frozenset(_ANYBODY_MAY | {Status.SEND_FAILED}),
     Status.AI_FAILED: frozenset(_ANYBODY_MAY | {Status.HUMAN_RESPONSE_SENT}),

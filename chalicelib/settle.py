@@ -23,6 +23,9 @@ from chalicelib.ports import (
 #: Clocks of two machines may disagree by this much, so what was listed that much before the claim counts too.
 CLOCKS_DISAGREE = timedelta(seconds=120)
 
+#: The provider tells whole seconds of its own clock: a listed message this much older than the claim may be ours.
+MAY_BE_OURS = timedelta(seconds=31)
+
 #: How far back the history is read for messages that the provider may list.
 _LOOK_BACK = 200
 
@@ -69,7 +72,7 @@ def settle(
         conclude(settled, conversations=conversations, history=history, route=route, clock=clock, journal=journal)
         return
     _keep_what_is_out(seen, settled, conversations)
-    if unexplained and any(each.at is None or each.at >= begun for each in unexplained):
+    if any(each.at is None or each.at >= begun - MAY_BE_OURS for each in unexplained):
         _give_up(seen, "send_unsettled:unclear", take_over)
         return
     _retry_or_end(seen, conversations, history, route, take_over, clock)

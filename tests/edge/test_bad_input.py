@@ -1,6 +1,7 @@
 """Any bytes at the door give 200, 400, 403, 404 or 413, never 500, and never a forged log line or a harmed record."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,6 +29,15 @@ ANSWERS = (200, 400, 403, 413)
 
 def request_of(body: bytes) -> Request:
     return Request(urls=("https://relay.example.com/whatsapp",), headers={"x-twilio-signature": "?"}, body=body)
+
+
+def status_of(parse: Callable[[], object]) -> int:
+    """The HTTP status that parsing would lead to. Anything but Rejected is our own bug and is raised."""
+    try:
+        parse()
+    except Rejected as rejection:
+        return rejection.status
+    return 200
 
 
 @CALM
@@ -66,10 +76,7 @@ def test_any_signed_callback_is_answered_calmly(stage: Stage, fields: dict[str, 
 def test_the_parsers_take_any_bytes_or_say_no(body: bytes) -> None:
     incoming = INCOMING[Channel.WHATSAPP]
     for parse in (lambda: incoming.parse(request_of(body), at=now()), lambda: incoming.parse_status(request_of(body))):
-        try:
-            parse()
-        except Rejected as rejection:
-            assert rejection.status in (400, 403)
+        assert status_of(parse) in (200, 400, 403)
 
 
 JSON = st.recursive(
