@@ -94,14 +94,15 @@ def take_in(
 
     Taking the same message in twice is harmless: it is recorded once, and whoever must answer is woken again.
     """
+    concerned = [each for each in found if concerns(each, message, tenant)]
+    if _is_old(message, concerned, history):
+        journal("message_duplicate", "an old message came again", message_id=message.message_id, old=True)
+        return True
     conversation = choose(found, message, tenant)
     if conversation is None and _opens(tenant, message):
         conversation = _opened(message, tenant, found, conversations, identifiers)
     if conversation is None:
         return False
-    if _is_old(conversation, message, history):
-        journal("message_duplicate", "an old message came again", message_id=message.message_id, old=True)
-        return True
     recorded = _record(conversation, message, conversations, history, journal)
     context = context_of(
         recorded.conversation, whole(message), tenant=tenant, request_id=identifiers(), at=clock()
@@ -135,13 +136,14 @@ def _authentic(
     return spoken_for
 
 
-def _is_old(conversation: Conversation, message: Inbound, history: History) -> bool:
-    """Whether this message was taken in so long ago that the record has forgotten its id."""
-    remembers_all = conversation.received <= len(conversation.recent_message_ids)
-    if remembers_all or message.message_id in conversation.recent_message_ids:
+def _is_old(message: Inbound, concerned: Sequence[Conversation], history: History) -> bool:
+    """Whether this message was taken in so long ago that its record, open or not, has forgotten its id."""
+    if any(message.message_id in each.recent_message_ids for each in concerned):
         return False
-    still_waits = any(each.message_id == message.message_id for each in conversation.waiting)
-    return still_waits or history.holds(message.message_id)
+    if any(message.message_id == waiting.message_id for each in concerned for waiting in each.waiting):
+        return True
+    has_forgotten = any(each.received > len(each.recent_message_ids) for each in concerned)
+    return has_forgotten and history.holds(message.message_id)
 
 
 def _record(

@@ -1,6 +1,7 @@
 """`python -m ops resources` makes the tables and queues of a stage, and never harms what is there."""
 
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -84,7 +85,7 @@ def test_a_failed_change_tells_the_reason(aws_endpoint: str, client: Client, sta
     (tmp_path / ".chalice").mkdir()
     (tmp_path / ".chalice/resources.json").write_text(json.dumps(template))
     command = [sys.executable, "-m", "ops", "resources", "--stage", stage]
-    env = environment(aws_endpoint) | {"PYTHONPATH": str(tmp_path)}
+    env = environment(aws_endpoint) | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     failed = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
     assert failed.returncode == 1
     assert "SenderQueue: " in failed.stderr
