@@ -298,6 +298,7 @@ class Conversation:
     epoch: int = 0
     outgoing: Outgoing | None = None
     unanswered_since: datetime | None = None
+    untold: bool = False  #: somebody must still be told of what is closed already; only CLOSE clears it
     last_inbound_at: datetime | None = None
     rescues: int = 0
     rescued_at: datetime | None = None

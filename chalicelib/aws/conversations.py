@@ -117,7 +117,7 @@ class DynamoConversations:
 
     def close(self, seen: Conversation) -> Conversation | None:
         update = self._on(seen).set("answered", seen.received)
-        update.remove("waiting", "overflowing", "rescues", "rescued_at")
+        update.remove("waiting", "overflowing", "untold", "rescues", "rescued_at")
         if seen.outgoing is None:
             update.remove("unanswered_since", "rescue_shard")
         return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
@@ -194,7 +194,7 @@ class DynamoConversations:
         update = self._on(seen).set("hand_off_to_human", to_human).set("epoch", seen.epoch + 1)
         update.set("conversation_status", str(status))
         if to_human:
-            update.set("hand_off_to_human_reason", reason or "")
+            update.set("hand_off_to_human_reason", reason or "").set("untold", True)
             update.set_if_absent("unanswered_since", iso(self._clock()))
             update.set_if_absent("rescue_shard", _shard_of(seen.key))
         else:
@@ -285,7 +285,9 @@ class DynamoConversations:
         if status is not None and same_hands and seen.status == Status.AI_RESPONSE_READY:
             update.set("conversation_status", status.value)
             update.only_if_equal("conversation_status", Status.AI_RESPONSE_READY.value)
-        if status is None or not same_hands:
+        if status is None:
+            update.set("untold", True)
+        if status is None or seen.untold or not same_hands:
             # somebody must still be told, so the sparse index keeps the record
             update.set_if_absent("unanswered_since", iso(self._clock()))
             update.set_if_absent("rescue_shard", _shard_of(seen.key))

@@ -109,6 +109,7 @@ def _in_flight_of(item: Item) -> dict[str, Any]:
         "epoch": _number(item, "epoch") or 0,
         "outgoing": _outgoing_of(item.get("outgoing")),
         "unanswered_since": _moment(item, "unanswered_since"),
+        "untold": _is_true(item, "untold"),
         "last_inbound_at": _moment(item, "last_inbound_at"),
         "rescues": _number(item, "rescues") or 0,
         "rescued_at": _moment(item, "rescued_at"),

@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 from greenlet import getcurrent  # type: ignore[import-untyped]
 
-from chalicelib import entries, receive, reply, rescue, send, settle, track
+from chalicelib import entries, handoff, receive, reply, rescue, send, settle, track
 from chalicelib.errors import TryAgain, Unconfirmed
-from chalicelib.model import Conversation, ConversationKey, Outgoing, OutgoingState
+from chalicelib.lifecycle import human_reason
+from chalicelib.model import Conversation, ConversationKey, Outgoing, OutgoingState, Status
 from chalicelib.outbound import conclude, note_failure
 from tests.simulation.provider import Sender
 from tests.simulation.scenario import drawn
@@ -44,7 +47,7 @@ class Found:
     seconds: float
 
     def __str__(self) -> str:
-        took = f"{self.seeds:>6} seeds" if self.seeds else "NOT FOUND   "
+        took = f"{self.seeds:>6} seeds" if self.seeds else "   NOT FOUND"
         return f"{self.name:<36} {took} {self.seconds:>7.1f} s  {', '.join(self.invariants)}"
 
 
@@ -104,6 +107,12 @@ def _record_known_ids(store: Any, original: Any, seen: Any, message: Any, **name
     ids = tuple("-" if each == message.message_id else each for each in now.recent_message_ids)
     store.put(replace(now, recent_message_ids=ids))
     return original(store, seen, message, **named)
+
+
+def _record_into_a_closed_one(store: Any, original: Any, seen: Any, message: Any, **named: Any) -> Any:
+    closed = _now(store, seen).status == Status.CLOSED
+    lies = {"status": Status.USER_REPLY_RECEIVED.value} if closed else {}
+    return _pretending(store, seen.key, lambda: original(store, seen, message, **named), **lies)
 
 
 def _commit_whatever_is_answered(store: Any, original: Any, seen: Any, *arguments: Any, **named: Any) -> Any:
@@ -269,6 +278,29 @@ def _without_telling_a_human() -> Any:
     return _swapped(send, _refused=weak)
 
 
+def _without_looking_for_the_newest() -> Any:
+    original = handoff.pass_on
+
+    @wraps(original)
+    def weak(conversation: Conversation, *, context: Any = None, **named: Any) -> bool:
+        ids = (*conversation.recent_message_ids, context.message.message_id) if context else ()
+        told = replace(conversation, recent_message_ids=ids) if context else conversation
+        return original(told, context=context, **named)
+
+    return _swapped(handoff, pass_on=weak)
+
+
+def _without_telling_of_what_was_dropped() -> Any:
+    original = rescue._Sweep._rescued
+
+    def weak(self: Any, seen: Conversation) -> bool:
+        if human_reason(seen) is None and not seen.somebody_waits and seen.outgoing is None:
+            return self.conversations.close(seen) is not None
+        return original(self, seen)
+
+    return _swapped(rescue._Sweep, _rescued=weak)
+
+
 def _without_doubt() -> Any:
     original = Sender.post
 
@@ -291,6 +323,12 @@ PROTECTIONS: Sequence[Protection] = (
         "old ids are looked up",
         "An id that the record has forgotten is looked for in the history.",
         lambda: _swapped(receive, _is_old=lambda *_: False),
+        "recorded_once",
+    ),
+    Protection(
+        "a closed record takes no message",
+        "RECORD looks whether the conversation is over.",
+        _store(record=_record_into_a_closed_one),
         "recorded_once",
     ),
     Protection(
@@ -408,6 +446,12 @@ PROTECTIONS: Sequence[Protection] = (
         "no_part_posted_twice",
     ),
     Protection(
+        "clocks and whole seconds are allowed for",
+        "A listed message may be ours although it seems a little older than the claim.",
+        lambda: _swapped(settle, MAY_BE_OURS=timedelta(0)),
+        "no_part_posted_twice",
+    ),
+    Protection(
         "finish needs the claim",
         "FINISH ends only its own answer.",
         _store(finish=_finish_anybodys),
@@ -444,6 +488,18 @@ PROTECTIONS: Sequence[Protection] = (
         "drop keeps the index",
         "Whose answer is dropped still waits.",
         _store(drop=_drop_and_forget),
+        "answered_or_handed_over",
+    ),
+    Protection(
+        "what was dropped is told",
+        "Where the index says that somebody waits, and nobody does, a human is told.",
+        _without_telling_of_what_was_dropped,
+        "answered_or_handed_over failure_reaches_a_human",
+    ),
+    Protection(
+        "a human hears of the newest message",
+        "A late duplicate must not stand for what came after it.",
+        _without_looking_for_the_newest,
         "answered_or_handed_over",
     ),
     Protection(

@@ -84,7 +84,9 @@ class TwinConversations:
             if now is None:
                 return None
             nobody_waits = {} if now.outgoing else {"unanswered_since": None}
-            return self._change(now, answered=now.received, **_NOTHING_WAITS, **_NO_RESCUES, **nobody_waits)
+            return self._change(
+                now, answered=now.received, untold=False, **_NOTHING_WAITS, **_NO_RESCUES, **nobody_waits
+            )
 
     def commit(self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool) -> Conversation | None:
         with self._at_hand:
@@ -161,7 +163,7 @@ class TwinConversations:
                 return None
             changes: dict[str, Any] = {"handed_off": to_human, "epoch": now.epoch + 1, "status": str(status)}
             if to_human:
-                changes |= {"handed_off_reason": reason or None}
+                changes |= {"handed_off_reason": reason or None, "untold": True}
                 changes |= {"unanswered_since": now.unanswered_since or self._clock()}
             else:
                 changes |= {"handed_off_reason": None, "answered": now.received, **_NOTHING_WAITS}
@@ -191,7 +193,9 @@ class TwinConversations:
                 return None
             changes: dict[str, Any] = {"outgoing": None}
             same_hands = now.epoch == now.outgoing.epoch
-            if status is None or not same_hands:
+            if status is None:
+                changes["untold"] = True
+            if status is None or now.untold or not same_hands:
                 changes["unanswered_since"] = now.unanswered_since or self._clock()
             else:
                 changes["unanswered_since"] = self._oldest_waits_since(now)
