@@ -1,6 +1,6 @@
 """Settles an answer whose sender did not come back: is it out, in part, or not at all?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.errors import Refused
@@ -62,8 +62,10 @@ def settle(
     except Refused as refusal:
         _give_up(seen, f"send_unsettled:{refusal.code}", take_over)
         return
+    held = {each.provider_id for each in posted if history.holds(each.provider_id)}
+    # read after that: what a history held by then and this one does not is the person's other conversation's
     known = _known_to_history(seen, history)
-    listed = _oldest_first(each for each in posted if not _is_known(each, known, history))
+    listed = _oldest_first(each for each in posted if each.provider_id not in held.union(known.values()))
     settled, unexplained = _matched(_with_history(seen, known), listed)
     missing = outgoing_of(settled).unsent
     outcome = "found" if not missing else "part_found" if missing != outgoing.unsent else "missing"
@@ -82,11 +84,6 @@ def _known_to_history(seen: Conversation, history: History) -> dict[str, str]:
     """The provider ids of the newest messages of the conversation, by position."""
     latest = history.latest(seen.key.conversation_id, limit=_LOOK_BACK)
     return {entry.position: entry.provider_id for entry in latest if entry.provider_id is not None}
-
-
-def _is_known(posted: Posted, known: Mapping[str, str], history: History) -> bool:
-    """Whether a listed message is some other one of ours, of this conversation or of the person's others."""
-    return posted.provider_id in known.values() or history.holds(posted.provider_id)
 
 
 def _with_history(seen: Conversation, known: dict[str, str]) -> Conversation:
