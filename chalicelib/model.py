@@ -233,7 +233,6 @@ class Tenant:
     fallback_text: str | None = None
     fallback_window: timedelta = timedelta(hours=24)
     unknown_senders: UnknownSender = UnknownSender.FALLBACK
-    apology_text: str | None = None
     messaging_service: str | None = None
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.context import credentials_reference
 from chalicelib.errors import Refused
-from chalicelib.model import Conversation, Delivery, Numbered, Outgoing, Part
+from chalicelib.model import Conversation, Delivery, Numbered, Outgoing, Part, Tenant
 from chalicelib.picture import tenant_at
 from chalicelib.ports import (
     Clock,
@@ -33,8 +33,7 @@ def provider_of(
 ) -> tuple[Secret, OutgoingChannel]:
     """The credentials of the answer on its way, and its provider with them. Raises Refused without any."""
     outgoing = outgoing_of(conversation)
-    tenant = tenant_at(tenants, outgoing.channel, outgoing.sender, outgoing.sender_pool)
-    reference = credentials_reference(conversation, tenant, outgoing.channel)
+    tenant, reference = _speaker_of(conversation, tenants)
     found = secrets.current(reference) if reference else ()
     if not found:
         raise Refused("no_channel_credentials", "there are no usable credentials for this channel")
@@ -43,9 +42,7 @@ def provider_of(
 
 def credentials_changed(conversation: Conversation, tenants: Tenants, secrets: Secrets) -> bool:
     """Whether the credentials were rotated since they were read; they are read anew for this, once a minute at most."""
-    outgoing = outgoing_of(conversation)
-    tenant = tenant_at(tenants, outgoing.channel, outgoing.sender, outgoing.sender_pool)
-    reference = credentials_reference(conversation, tenant, outgoing.channel)
+    _, reference = _speaker_of(conversation, tenants)
     if reference is None:
         return False
     before = secrets.current(reference)
@@ -58,6 +55,13 @@ def with_part(conversation: Conversation, part: int, provider_id: str) -> Conver
     parts = list(outgoing.parts)
     parts[part] = Part(parts[part].text, provider_id)
     return replace(conversation, outgoing=replace(outgoing, parts=tuple(parts)))
+
+
+def _speaker_of(conversation: Conversation, tenants: Tenants) -> tuple[Tenant | None, str | None]:
+    """The tenant that the answer on its way speaks for, and the reference to the secret that it speaks with."""
+    outgoing = outgoing_of(conversation)
+    tenant = tenant_at(tenants, outgoing.channel, outgoing.sender, outgoing.sender_pool)
+    return tenant, credentials_reference(conversation, tenant, outgoing.channel)
 
 
 def conclude(
