@@ -12,12 +12,15 @@ DEFAULT_REGION = "eu-west-2"
 DEFAULT_BURST_IDLE = timedelta(seconds=30)
 DEFAULT_BURST_MAX = timedelta(seconds=90)
 
+#: A relay with less patience than this, as a factor, would mistake its own pace for a failure.
+SHORTEST_PATIENCE = 0.02
+
 #: SQS delays a message by at most 15 minutes.
 LONGEST_DELAY = timedelta(minutes=15)
 
 #: Deadlines agree: engine < Lambda timeout < visibility timeout. The house test reads the files they live in.
+#: `model.Patience` holds those that the parts of the relay have with each other.
 ENGINE_DEADLINE = timedelta(seconds=75)
-PROVIDER_DEADLINE = timedelta(seconds=8)
 AWS_CONNECT_DEADLINE = timedelta(seconds=2)
 AWS_READ_DEADLINE = timedelta(seconds=2.5)
 
@@ -53,6 +56,7 @@ class Settings:
     tenants_table: str
     burst_idle: timedelta
     burst_max: timedelta
+    patience: float
     public_base_url: str | None
     twilio_api_base_url: str | None
     aws_endpoint_url: str | None
@@ -73,6 +77,7 @@ class Settings:
             tenants_table=environment.get("TENANTS_TABLE") or table_name("tenants", environment),
             burst_idle=_seconds(environment, "BURST_IDLE_SECONDS", DEFAULT_BURST_IDLE, problems),
             burst_max=_seconds(environment, "BURST_MAX_SECONDS", DEFAULT_BURST_MAX, problems),
+            patience=_patience(environment, problems),
             public_base_url=_url(environment, "PUBLIC_BASE_URL", problems),
             twilio_api_base_url=_url(environment, "TWILIO_API_BASE_URL", problems),
             aws_endpoint_url=_url(environment, "AWS_ENDPOINT_URL", problems),
@@ -94,6 +99,22 @@ def _seconds(environment: Mapping[str, str], name: str, default: timedelta, prob
         return default
     if not timedelta(0) <= value <= LONGEST_DELAY:
         problems.append(f"{name} must be between 0 and {LONGEST_DELAY.total_seconds():.0f} seconds")
+    return value
+
+
+def _patience(environment: Mapping[str, str], problems: list[str]) -> float:
+    """The real Twilio needs all of our patience: how soon it lists a message is its own affair."""
+    text = environment.get("PATIENCE")
+    if not text:
+        return 1.0
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not SHORTEST_PATIENCE <= value <= 1:
+        problems.append(f"PATIENCE must be a number from {SHORTEST_PATIENCE} to 1")
+    elif value < 1 and not environment.get("TWILIO_API_BASE_URL"):
+        problems.append("PATIENCE may be less than 1 only with a stand-in for Twilio (TWILIO_API_BASE_URL)")
     return value
 
 

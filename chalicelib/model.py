@@ -1,7 +1,7 @@
 """The nouns of the relay and the states they can be in; frozen, without any input or output."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -248,6 +248,39 @@ class Bursts:
 
     def longest_for(self, tenant: Tenant | None) -> timedelta:
         return tenant.burst_max if tenant and tenant.burst_max is not None else self.longest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the parts of the relay wait for each other. They lean on one another, so they shrink only together."""
+
+    #: Nobody is looked at who has waited for less than this.
+    look_after: timedelta = timedelta(seconds=60)
+
+    #: After the burst window a turn, with the queue's own second attempt, is over by then.
+    turn_is_late: timedelta = timedelta(seconds=210)
+
+    #: A sender that was woken has claimed by then.
+    sender_is_late: timedelta = timedelta(seconds=60)
+
+    #: A claimed answer may be settled by then: the sender has posted within 30 seconds or not at all (`post_within` and
+    #: `provider_deadline`), the provider lists what it took within two minutes, and clocks of two machines disagree by
+    #: less than half a minute.
+    claim_is_late: timedelta = timedelta(seconds=180)
+
+    #: After its claim, or after the part before, a part leaves within this time or not at all: whoever settles the
+    #: answer counts from there.
+    post_within: timedelta = timedelta(seconds=12)
+
+    #: The provider answers within this time, or what it did is in doubt.
+    provider_deadline: timedelta = timedelta(seconds=8)
+
+    #: A message that the provider lists as received may be on its way to the webhook for this long.
+    on_its_way: timedelta = timedelta(seconds=60)
+
+    def times(self, factor: float) -> "Patience":
+        """All of them, multiplied."""
+        return Patience(**{each.name: getattr(self, each.name) * factor for each in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)

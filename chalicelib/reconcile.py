@@ -4,14 +4,11 @@ from datetime import timedelta
 
 from chalicelib.errors import RelayError
 from chalicelib.lookup import records_of
-from chalicelib.model import Conversation, Inbound, Tenant
+from chalicelib.model import Conversation, Inbound, Patience, Tenant
 from chalicelib.ports import Clock, Conversations, Journal, Providers, Secrets, TakeIn, Tenants
 
 #: How far back the list is read. A run follows every five minutes, so each message is looked at several times.
 LOOK_BACK = timedelta(minutes=20)
-
-#: A younger message may still be on its way to the webhook.
-ON_ITS_WAY = timedelta(seconds=60)
 
 
 def reconcile(
@@ -23,6 +20,7 @@ def reconcile(
     take_in: TakeIn,
     clock: Clock,
     journal: Journal,
+    patience: Patience,
 ) -> int:
     """Takes in what each tenant's provider received and we did not; how many messages that were.
 
@@ -31,7 +29,7 @@ def reconcile(
     rescued, bugs = 0, list[Exception]()
     for tenant in tenants.addresses():
         try:
-            rescued += _of_tenant(tenant, secrets, providers, conversations, take_in, clock, journal)
+            rescued += _of_tenant(tenant, secrets, providers, conversations, take_in, clock, journal, patience)
         except Exception as failure:
             journal("reconcile_failed", "the next run tries again", error=type(failure).__name__)
             bugs += [] if isinstance(failure, RelayError) else [failure]
@@ -48,6 +46,7 @@ def _of_tenant(
     take_in: TakeIn,
     clock: Clock,
     journal: Journal,
+    patience: Patience,
 ) -> int:
     found = secrets.current(tenant.credentials_reference) if tenant.credentials_reference else ()
     if not found:
@@ -57,7 +56,7 @@ def _of_tenant(
     return sum(
         _taken_in(message, tenant, conversations, take_in, journal)
         for message in sorted(listed, key=lambda each: each.received_at)
-        if message.received_at <= now - ON_ITS_WAY
+        if message.received_at <= now - patience.on_its_way
     )
 
 

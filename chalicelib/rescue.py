@@ -6,23 +6,9 @@ from datetime import datetime, timedelta
 
 from chalicelib.errors import RelayError, TryAgain
 from chalicelib.lifecycle import human_reason
-from chalicelib.model import Bursts, Conversation, ConversationKey, OutgoingState, Status
+from chalicelib.model import Bursts, Conversation, ConversationKey, OutgoingState, Patience, Status
 from chalicelib.picture import tenant_of
 from chalicelib.ports import Clock, Conversations, Journal, PassOn, Route, Settle, TakeOver, Tenants
-
-#: Nobody is looked at who has waited for less than this.
-LOOK_AFTER = timedelta(seconds=60)
-
-#: After the burst window a turn, with the queue's own second attempt, is over by then.
-TURN_IS_LATE = timedelta(seconds=210)
-
-#: A sender that was woken has claimed by then.
-SENDER_IS_LATE = timedelta(seconds=60)
-
-#: A claimed answer may be settled by then: the sender has posted within 30 seconds or not at all (`send.POST_WITHIN`
-#: and the provider's deadline), the provider lists what it took within two minutes, and clocks of two machines
-#: disagree by less than half a minute.
-CLAIM_IS_LATE = timedelta(seconds=180)
 
 #: A conversation is rescued this often before a human gets it.
 MOST_RESCUES = 3
@@ -43,14 +29,15 @@ def sweep(
     clock: Clock,
     journal: Journal,
     bursts: Bursts,
+    patience: Patience,
 ) -> int:
     """SWEEP: looks at everybody who has waited too long and does what is due; how many needed something.
 
     One conversation that fails does not keep the others waiting, nor does a provider that is down: settling comes last.
     What is our own bug is raised at the end.
     """
-    run = _Sweep(conversations, tenants, route, take_over, pass_on, settle, clock, journal, bursts, clock())
-    overdue = conversations.overdue(run.began - LOOK_AFTER, limit=SWEEP_LIMIT)
+    run = _Sweep(conversations, tenants, route, take_over, pass_on, settle, clock, journal, bursts, patience, clock())
+    overdue = conversations.overdue(run.began - patience.look_after, limit=SWEEP_LIMIT)
     in_doubt = [seen for seen in run.each(overdue) if not run.handled(seen)]
     run.settle_all(in_doubt)
     journal("rescue_swept", "everybody who waits too long was looked at", waiting=len(overdue), rescued=run.done)
@@ -72,6 +59,7 @@ class _Sweep:
     clock: Clock
     journal: Journal
     bursts: Bursts
+    patience: Patience
     began: datetime
     done: int = 0
     bugs: list[Exception] = field(default_factory=list)
@@ -101,7 +89,7 @@ class _Sweep:
         silent: set[str] = set()
         for seen in in_doubt:
             own_address = seen.outgoing.sender if seen.outgoing else ""
-            if not _may_settle(seen, self.clock()) or self.clock() - self.began > SETTLE_FOR or own_address in silent:
+            if not self._may_settle(seen) or self.clock() - self.began > SETTLE_FOR or own_address in silent:
                 continue
             try:
                 self.settle(seen)
@@ -126,10 +114,10 @@ class _Sweep:
         now = self.clock()
         if seen.outgoing is not None:
             since = max(seen.outgoing.committed_at, seen.rescued_at or seen.outgoing.committed_at)
-            return now - since >= SENDER_IS_LATE
+            return now - since >= self.patience.sender_is_late
         moments = [at for at in (seen.unanswered_since, seen.last_inbound_at, seen.rescued_at) if at is not None]
         idle = self.bursts.idle_for(tenant_of(seen, self.tenants))
-        return bool(moments) and now - max(moments) >= idle + TURN_IS_LATE
+        return bool(moments) and now - max(moments) >= idle + self.patience.turn_is_late
 
     def _woken(self, seen: Conversation) -> bool:
         if seen.rescues >= MOST_RESCUES:
@@ -142,12 +130,12 @@ class _Sweep:
         self.journal("rescue_woke", "somebody waited too long", conversation=seen.reference, what=what)
         return True
 
+    def _may_settle(self, seen: Conversation) -> bool:
+        outgoing = seen.outgoing
+        since = (outgoing.claimed_at or outgoing.committed_at) if outgoing else None
+        return since is not None and self.clock() - since >= self.patience.claim_is_late
+
     def _failed(self, failure: Exception) -> None:
         self.journal("rescue_failed", "the next sweep tries again", error=type(failure).__name__)
         if not isinstance(failure, RelayError):
             self.bugs.append(failure)
-
-
-def _may_settle(seen: Conversation, now: datetime) -> bool:
-    outgoing = seen.outgoing
-    return outgoing is not None and now - (outgoing.claimed_at or outgoing.committed_at) >= CLAIM_IS_LATE

@@ -1,12 +1,11 @@
 """Stage 3, the Sender: hands each answer to its channel at most once and records the outcome."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from chalicelib.context import Context
 from chalicelib.entries import entries_of_answer
 from chalicelib.errors import Refused, TryAgain, Unconfirmed
-from chalicelib.model import Conversation, Numbered, OutgoingState, Status
+from chalicelib.model import Conversation, Numbered, OutgoingState, Patience, Status
 from chalicelib.outbound import (
     MOST_ATTEMPTS,
     conclude,
@@ -47,6 +46,7 @@ def send(
     clock: Clock,
     identifiers: Identifiers,
     journal: Journal,
+    patience: Patience,
 ) -> None:
     """CLAIM, POST, FINISH. Whatever answer is ready in this conversation is sent; `context` only says where to look.
 
@@ -67,7 +67,7 @@ def send(
         attempt=outgoing.attempts,
         parts=len(outgoing.unsent),
     )
-    posting = _Posting(claimed, conversations, clock, journal)
+    posting = _Posting(claimed, conversations, clock, journal, patience)
     try:
         secret, channel = provider_of(claimed, tenants, secrets, providers)
         sent = _post_parts(posting, channel, secret, history, callback_url)
@@ -90,10 +90,6 @@ def send(
             conclude(sent, conversations=conversations, history=history, route=route, clock=clock, journal=journal)
 
 
-#: After its claim, or after the part before, a part leaves within this time or not at all: whoever settles the answer
-#: counts from there.
-POST_WITHIN = timedelta(seconds=12)
-
 #: Twilio's code for credentials that it does not know.
 WRONG_CREDENTIALS = "20003"
 
@@ -106,6 +102,7 @@ class _Posting:
     conversations: Conversations
     clock: Clock
     journal: Journal
+    patience: Patience
 
 
 def _post_parts(
@@ -117,7 +114,7 @@ def _post_parts(
         history.begin(entry)
     for part in outgoing.unsent:
         url = callback_url(posting.current.key, Numbered.answer(outgoing.to, part), secret)
-        _demand_in_time(posting.current, posting.clock)
+        _demand_in_time(posting)
         noted = _noted(posting, part, channel.post(outgoing, part, callback_url=url))
         if noted is None:
             return None
@@ -125,10 +122,10 @@ def _post_parts(
     return posting.current
 
 
-def _demand_in_time(current: Conversation, clock: Clock) -> None:
+def _demand_in_time(posting: _Posting) -> None:
     """Raises TryAgain where this process was held up: by now somebody may be settling the answer as not sent."""
-    claimed_at = outgoing_of(current).claimed_at
-    if claimed_at is None or clock() - claimed_at > POST_WITHIN:
+    claimed_at = outgoing_of(posting.current).claimed_at
+    if claimed_at is None or posting.clock() - claimed_at > posting.patience.post_within:
         raise TryAgain("this sender was held up too long to send")
 
 

@@ -16,7 +16,7 @@ from chalicelib.config import Settings
 from chalicelib.context import Context
 from chalicelib.engines import EngineTable
 from chalicelib.journal import PowertoolsJournal
-from chalicelib.model import Bursts, Channel, ConversationKey
+from chalicelib.model import Bursts, Channel, ConversationKey, Patience
 from chalicelib.ports import (
     Clock,
     DrawPicture,
@@ -97,6 +97,7 @@ class Relay:
             clock=self.clock,
             identifiers=self.identifiers,
             journal=self.journal,
+            patience=self.patience,
         )
 
     def track(self, request: Request, reference: str) -> str:
@@ -127,6 +128,7 @@ class Relay:
             clock=self.clock,
             journal=self.journal,
             bursts=self.bursts,
+            patience=self.patience,
         )
 
     def reconcile(self) -> int:
@@ -138,6 +140,7 @@ class Relay:
             take_in=self.take_in,
             clock=self.clock,
             journal=self.journal,
+            patience=self.patience,
         )
 
     @cached_property
@@ -151,6 +154,10 @@ class Relay:
     @cached_property
     def bursts(self) -> Bursts:
         return Bursts(idle=self.settings.burst_idle, longest=self.settings.burst_max)
+
+    @cached_property
+    def patience(self) -> Patience:
+        return Patience().times(self.settings.patience)
 
     @cached_property
     def conversations(self) -> DynamoConversations:
@@ -190,7 +197,7 @@ class Relay:
     def providers(self) -> Providers:
         from chalicelib.channels.twilio_rest import TwilioProviders
 
-        return TwilioProviders(self.settings.twilio_api_base_url, {})
+        return TwilioProviders(self.settings.twilio_api_base_url, self.patience.provider_deadline, {})
 
     @cached_property
     def references(self) -> References:

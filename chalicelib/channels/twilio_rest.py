@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import requests
@@ -15,7 +15,6 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from chalicelib.channels import sms, whatsapp
 from chalicelib.channels.twilio_codes import Kind, kind_of
-from chalicelib.config import PROVIDER_DEADLINE
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
 from chalicelib.model import Channel, Inbound, Media, Outgoing, Tenant
 from chalicelib.ports import Posted, Secret
@@ -33,7 +32,7 @@ _LISTED = 100
 logging.getLogger("twilio.http_client").setLevel(logging.WARNING)
 
 
-def client(secret: Secret, *, base_url: str | None) -> Client:
+def client(secret: Secret, *, base_url: str | None, deadline: timedelta) -> Client:
     """A client for one account. Its deadline is ours: the SDK has none of its own.
 
     With `api_key_sid` and `api_key_secret` the key speaks for the account, else the auth token does. Raises Refused
@@ -45,7 +44,7 @@ def client(secret: Secret, *, base_url: str | None) -> Client:
     user, password = (key, key_secret) if key and key_secret else (account, token)
     if not account or not user or not password:
         raise Refused("no_channel_credentials", "the secret names no Twilio account or no way to speak for it")
-    http_client = TwilioHttpClient(timeout=PROVIDER_DEADLINE.total_seconds(), max_retries=0)
+    http_client = TwilioHttpClient(timeout=deadline.total_seconds(), max_retries=0)
     made = Client(user, password, account_sid=account, http_client=http_client)
     if base_url:
         made.api.base_url = base_url
@@ -129,6 +128,7 @@ class TwilioProviders:
     """Makes senders, and keeps one client for each account."""
 
     base_url: str | None
+    deadline: timedelta
     clients: dict[tuple[str, ...], Any]
 
     def sender(self, channel: Channel, secret: Secret, *, tenant: Tenant | None) -> TwilioSender:
@@ -140,7 +140,7 @@ class TwilioProviders:
     def _client(self, secret: Secret) -> Any:
         known = tuple(sorted(f"{name}={value}" for name, value in secret.items()))
         if known not in self.clients:
-            self.clients[known] = client(secret, base_url=self.base_url)
+            self.clients[known] = client(secret, base_url=self.base_url, deadline=self.deadline)
         return self.clients[known]
 
 

@@ -1,6 +1,7 @@
 """Deadlines agree, though they live in three files: who waits gives up before who waits for them."""
 
 import json
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,8 @@ from chalicelib import config
 from chalicelib.aws.clients import Clients
 from chalicelib.channels.twilio_rest import client as twilio_client
 from chalicelib.engines.responses import build
+from chalicelib.model import Patience
 from chalicelib.outbound import MOST_ATTEMPTS
-from chalicelib.rescue import CLAIM_IS_LATE, TURN_IS_LATE
-from chalicelib.send import POST_WITHIN
 from tests.house.source import ROOT
 
 CHALICE = json.loads((ROOT / ".chalice/config.json").read_text())
@@ -27,6 +27,8 @@ HANDLERS = {
     "sender": "sender",
 }
 TURNS = [purpose for purpose in HANDLERS if purpose != "sender"]
+
+PATIENCE = Patience()
 
 #: Twilio gives a webhook this long. Source: Twilio, webhooks, connection overrides, `rt` and `tt`.
 TWILIO_WAITS = timedelta(seconds=15)
@@ -68,16 +70,31 @@ def test_a_lambda_ends_before_its_message_is_seen_again(purpose: str) -> None:
 
 def test_every_part_of_an_answer_fits_into_the_senders_time() -> None:
     aws = (PLAUSIBLE_PARTS + 4) * config.AWS_READ_DEADLINE
-    assert PLAUSIBLE_PARTS * config.PROVIDER_DEADLINE + aws <= lambda_timeout("sender")
+    assert PLAUSIBLE_PARTS * PATIENCE.provider_deadline + aws <= lambda_timeout("sender")
 
 
 def test_a_claim_is_settled_only_when_its_sender_can_post_no_more_and_the_provider_lists_what_it_took() -> None:
-    last_post = POST_WITHIN + config.PROVIDER_DEADLINE
-    assert last_post + PROVIDER_LISTS_WITHIN + CLOCKS_DISAGREE <= CLAIM_IS_LATE
+    last_post = PATIENCE.post_within + PATIENCE.provider_deadline
+    assert last_post + PROVIDER_LISTS_WITHIN + CLOCKS_DISAGREE <= PATIENCE.claim_is_late
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5, 0.1, config.SHORTEST_PATIENCE])
+def test_with_less_patience_every_wait_shrinks_alike_so_that_their_order_stays(factor: float) -> None:
+    less = PATIENCE.times(factor)
+    for each in fields(Patience):
+        assert getattr(less, each.name) == getattr(PATIENCE, each.name) * factor
+    assert less.post_within + less.provider_deadline <= less.claim_is_late / 9
+
+
+def test_patience_is_whole_wherever_the_real_twilio_is_met() -> None:
+    with pytest.raises(config.SettingsError, match="PATIENCE"):
+        config.Settings.from_env({"PATIENCE": "0.5"})
+    for stage in ("dev", "prod"):
+        assert "PATIENCE" not in CHALICE["stages"][stage].get("environment_variables", {})
 
 
 def test_a_turn_is_late_only_after_two_attempts_are_over() -> None:
-    assert max(map(visibility, TURNS)) + config.ENGINE_DEADLINE < TURN_IS_LATE
+    assert max(map(visibility, TURNS)) + config.ENGINE_DEADLINE < PATIENCE.turn_is_late
 
 
 def test_a_warm_webhook_answers_before_twilio_gives_up_though_aws_is_slow() -> None:
@@ -135,8 +152,9 @@ def test_the_engines_client_has_a_deadline_and_asks_once() -> None:
 
 
 def test_the_providers_client_has_a_deadline_and_asks_once() -> None:
-    made = twilio_client({"account_sid": "AC1", "auth_token": "x"}, base_url=None).http_client
-    assert made.timeout == config.PROVIDER_DEADLINE.total_seconds()
+    deadline = PATIENCE.provider_deadline
+    made = twilio_client({"account_sid": "AC1", "auth_token": "x"}, base_url=None, deadline=deadline).http_client
+    assert made.timeout == deadline.total_seconds()
     assert made.session.get_adapter("https://api.twilio.com").max_retries.total == 0
 
 

@@ -1,7 +1,7 @@
 """The real stages joined with the twins, as `chalicelib.wiring` joins them with the real parts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
 from inspect import signature
@@ -13,7 +13,7 @@ from chalicelib.channels.references import SealedReferences
 from chalicelib.config import LONGEST_QUEUE_ATTEMPTS
 from chalicelib.context import Context
 from chalicelib.errors import RelayError
-from chalicelib.model import Bursts, Channel, Conversation, ConversationKey, Tenant
+from chalicelib.model import Bursts, Channel, Conversation, ConversationKey, Patience, Tenant
 from chalicelib.ports import (
     Clock,
     Conversations,
@@ -82,6 +82,7 @@ class Process:
     ports: Ports
     bursts: Bursts
     public_base_url: str | None = webhooks.BASE_URL
+    patience: Patience = field(default_factory=Patience)
 
     def receive(self, request: Request, channel: Channel = Channel.WHATSAPP) -> str:
         return self._joined(receive.receive)(request, incoming=incoming(channel))
@@ -145,7 +146,7 @@ class Process:
 
 
 _PORTS = frozenset(each.name for each in fields(Ports))
-_PARTS = frozenset({"bursts", "callback_url", "draw", "pass_on", "route", "settle", "take_in", "take_over"})
+_PARTS = frozenset({"bursts", "callback_url", "draw", "pass_on", "patience", "route", "settle", "take_in", "take_over"})
 _JOINED = _PORTS | _PARTS
 
 

@@ -30,6 +30,7 @@ def test_every_variable_is_read() -> None:
         "TENANTS_TABLE": "t",
         "BURST_IDLE_SECONDS": "2.5",
         "BURST_MAX_SECONDS": "0",
+        "PATIENCE": "0.25",
         "PUBLIC_BASE_URL": "https://relay.example.com/v1/",
         "TWILIO_API_BASE_URL": "http://127.0.0.1:1",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:2/",
@@ -39,6 +40,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.stage, settings.region) == ("prod", "eu-west-1")
     assert (settings.conversations_table, settings.messages_table, settings.tenants_table) == ("c", "m", "t")
     assert (settings.burst_idle, settings.burst_max) == (timedelta(seconds=2.5), timedelta(0))
+    assert settings.patience == 0.25
     assert settings.public_base_url == "https://relay.example.com/v1"
     assert settings.twilio_api_base_url == "http://127.0.0.1:1"
     assert settings.aws_endpoint_url == "http://127.0.0.1:2"
@@ -57,6 +59,7 @@ def test_blank_variables_count_as_missing() -> None:
 WRONG = {
     "BURST_IDLE_SECONDS": "soon",
     "BURST_MAX_SECONDS": "-1",
+    "PATIENCE": "2",
     "PUBLIC_BASE_URL": "relay.example.com",
     "TWILIO_API_BASE_URL": "ftp://x",
     "AWS_ENDPOINT_URL": "http://",
@@ -74,6 +77,12 @@ def test_all_problems_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as error:
         Settings.from_env(WRONG)
     assert all(name in str(error.value) for name in WRONG)
+
+
+@pytest.mark.parametrize("factor", ["0", "-0.5", "0.019", "nan", "inf", "a little"])
+def test_patience_that_would_mistake_haste_for_failure_is_a_problem(factor: str) -> None:
+    with pytest.raises(SettingsError, match="PATIENCE"):
+        Settings.from_env({"PATIENCE": factor, "TWILIO_API_BASE_URL": "http://127.0.0.1:1"})
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "901", "1e400", "1,5"])
