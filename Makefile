@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: up demo check test format clean
+.PHONY: up demo check test format clean dynamodb-local
 
 up: $(VENV)/.installed
 	@exec $(RUN)/python -m local up
@@ -12,14 +12,18 @@ up: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@exec $(RUN)/python -m local demo
 
-check: $(VENV)/.installed
+check: $(VENV)/.installed dynamodb-local
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	$(RUN)/python -m pytest
 
-test: $(VENV)/.installed
+test: $(VENV)/.installed dynamodb-local
 	$(RUN)/python -m pytest
+
+# AWS's own DynamoDB Local, fetched once; where it cannot be had the tests that need it are skipped, and say so.
+dynamodb-local: $(VENV)/.installed
+	@$(RUN)/python -m tests.backends.dynamodb_local
 
 format: $(VENV)/.installed
 	$(RUN)/ruff format .

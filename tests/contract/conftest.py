@@ -1,4 +1,7 @@
-"""The walls behind which the adapters are tried: moto in this process, and the laptop's AWS in a process of its own."""
+"""The walls behind which the adapters are tried.
+
+moto in this process, the laptop's AWS in a process of its own, and AWS's own DynamoDB Local where it can be had.
+"""
 
 import os
 import subprocess
@@ -6,12 +9,14 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from moto import mock_aws
 
-from tests.contract.shelves import ROOT, Shelf, TableShelf, TwinShelf, build, sdk
+from tests.backends import dynamodb_local as aws_local
+from tests.backends.locked_moto import locked_moto
+from tests.contract.shelves import ROOT, STAGE, TEMPLATE, Shelf, TableShelf, TwinShelf, build, sdk
 
+#: Where everything of AWS is that the adapters use, and where tables are.
 REAL = ("moto", "stand-in")
-ALL = ("twin", *REAL)
+TABLES = (*REAL, "dynamodb-local")
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +44,24 @@ def stand_in() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[None]:
-    with mock_aws():
+    with locked_moto():
         build(None)
         yield
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(scope="session")
+def dynamodb_local() -> Iterator[str]:
+    """The endpoint of AWS's DynamoDB Local, with the template's tables in it."""
+    try:
+        with aws_local.running() as endpoint:
+            dynamodb = aws_local.made_up_for(sdk("dynamodb", endpoint))
+            aws_local.create_tables(dynamodb, TEMPLATE, STAGE)
+            yield endpoint
+    except aws_local.Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(params=("twin", *TABLES))
 def shelf(request: pytest.FixtureRequest) -> Iterator[Shelf]:
     if request.param == "twin":
         yield TwinShelf()
@@ -52,15 +69,18 @@ def shelf(request: pytest.FixtureRequest) -> Iterator[Shelf]:
         yield from _table(request)
 
 
-@pytest.fixture(params=REAL)
+@pytest.fixture(params=TABLES)
 def table(request: pytest.FixtureRequest) -> Iterator[TableShelf]:
     yield from _table(request)
 
 
 def _table(request: pytest.FixtureRequest) -> Iterator[TableShelf]:
-    endpoint = request.getfixturevalue("stand_in") if request.param == "stand-in" else None
-    if endpoint is None:
-        request.getfixturevalue("moto")
-    shelf = TableShelf(sdk("dynamodb", endpoint))
+    shelf = TableShelf(sdk("dynamodb", endpoint_of(request, request.param)))
     yield shelf
     shelf.forget()
+
+
+def endpoint_of(request: pytest.FixtureRequest, backend: str) -> str | None:
+    """Where this backend is; None for moto, which is in this process."""
+    endpoint: str | None = request.getfixturevalue(backend.replace("-", "_"))
+    return endpoint

@@ -1,4 +1,4 @@
-"""The same conversation records behind different walls: the twin, moto in this process, the laptop's AWS."""
+"""The same conversation records behind different walls: the twin, and tables of different makers."""
 
 import json
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from tests.twins.clock import CountingIdentifiers, TwinClock
 from tests.twins.store import TwinConversations
 
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / ".chalice" / "resources.json"
 STAGE = "contract"
 ENVIRONMENT = {"STAGE": STAGE}
 CONVERSATIONS = table_name("conversations", ENVIRONMENT)
@@ -115,7 +116,7 @@ def build(endpoint: str | None) -> None:
     """Makes the tables and queues of the template that ships, so that it and the code are seen to agree."""
     sdk("cloudformation", endpoint).create_stack(
         StackName="contract",
-        TemplateBody=(ROOT / ".chalice" / "resources.json").read_text(),
+        TemplateBody=TEMPLATE.read_text(),
         Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
     )
     sdk("dynamodb", endpoint).describe_table(TableName=CONVERSATIONS)

@@ -363,7 +363,6 @@ class TestRecord:
         assert after.number_of(message_id(65)) == 65
         assert after.number_of(message_id(66)) == 66
 
-    @pytest.mark.parametrize("shelf", ["twin", "stand-in"], indirect=True)
     def test_messages_that_come_at_once_are_all_recorded_once(self, shelf: Shelf) -> None:
         before = put(shelf)
         said = [waiting(number) for number in range(1, 6)] * 2
@@ -548,7 +547,6 @@ class TestClaim:
         assert found is not None
         assert (found.attempts, found.claimed_at, found.first_claimed_at) == (2, later, START)
 
-    @pytest.mark.parametrize("shelf", ["twin", "stand-in"], indirect=True)
     def test_of_many_senders_at_once_one_gets_it(self, shelf: Shelf) -> None:
         key = committed(shelf).key
         with ThreadPoolExecutor(8) as pool:

@@ -28,7 +28,7 @@ from chalicelib.model import (
     Usage,
 )
 from chalicelib.ports import Fallbacks, History, Queues, Secret, Secrets, Tenants
-from tests.contract.conftest import ALL
+from tests.contract.conftest import REAL, TABLES, endpoint_of
 from tests.contract.shelves import MESSAGES, STAGE, TENANTS, bodies, sdk
 from tests.twins.cast import OWN_ADDRESS, PERSON, conversation, waiting
 from tests.twins.clock import START, TwinClock
@@ -55,15 +55,17 @@ class House:
     queued: Callable[[str], list[tuple[dict[str, Any], str | None]]]
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=("twin", *REAL))
 def house(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> House:
     if request.param == "twin":
         return _house_of_twins()
     monkeypatch.setenv("STAGE", STAGE)
-    if request.param == "stand-in":
-        return _house_at(request.getfixturevalue("stand_in"))
-    request.getfixturevalue("moto")
-    return _house_at(None)
+    tables = endpoint_of(request, request.param)
+    return _house_at(tables, tables if request.param in REAL else endpoint_of(request, "moto"))
+
+
+#: What needs nothing but tables is tried against everyone who makes them.
+on_every_table = pytest.mark.parametrize("house", ["twin", *TABLES], indirect=True)
 
 
 def _house_of_twins() -> House:
@@ -95,9 +97,9 @@ def _house_of_twins() -> House:
     )
 
 
-def _house_at(endpoint: str | None) -> House:
-    clock, dynamodb, sqs = TwinClock(), sdk("dynamodb", endpoint), sdk("sqs", endpoint)
-    secretsmanager = sdk("secretsmanager", endpoint)
+def _house_at(tables: str | None, others: str | None) -> House:
+    clock, dynamodb, sqs = TwinClock(), sdk("dynamodb", tables), sdk("sqs", others)
+    secretsmanager = sdk("secretsmanager", others)
 
     def keep_secret(reference: str, *values: Secret) -> None:
         """Oldest first into the vault, so that the newest is the current one and the one before it the previous."""
@@ -158,6 +160,7 @@ def cid() -> str:
     return f"company#project#{next(_numbers)}"
 
 
+@on_every_table
 class TestHistory:
     def test_an_entry_is_read_as_it_was_written(self, house: House, cid: str) -> None:
         written = entry(
@@ -225,6 +228,7 @@ def status_of(house: House, cid: str) -> Delivery | None:
     return house.history.latest(cid, limit=10)[-1].status
 
 
+@on_every_table
 class TestDeliveryStatus:
     @pytest.fixture(autouse=True)
     def _an_answer(self, house: House, cid: str) -> None:
@@ -286,6 +290,7 @@ class TestDeliveryStatus:
         assert house.history.latest(cid, limit=10)[-1].text == "answer 1.0"
 
 
+@on_every_table
 class TestFallbacks:
     DAY = timedelta(hours=24)
 
@@ -401,6 +406,7 @@ class TestSecrets:
         assert house.secrets.refreshed(name) == ({"auth_token": "one"},)
 
 
+@on_every_table
 class TestTenants:
     @pytest.fixture
     def own(self) -> str:
