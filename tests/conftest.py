@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -22,6 +23,13 @@ _UNWANTED = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL")
 
 class OutsideWorldError(Exception):
     """A test tried to connect to something that is not on this machine."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Whatever was not tried is counted, with the reason."""
+    skipped = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    for reason, times in skipped.items():
+        terminalreporter.write_line(f"{times} tests not run. {reason}", yellow=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
