@@ -80,12 +80,12 @@ def _tool_to_call(request: Json, texts: list[str]) -> Json | None:
         return None
     if isinstance(choice, Mapping):
         return tools.get(choice.get("name", ""))
-    wanted = tools.get(HAND_OFF) if any(map(_asks_for_human, texts)) else None
+    wanted = tools.get(HAND_OFF) if any(map(wants_human, texts)) else None
     return wanted or (next(iter(tools.values())) if choice == "required" else None)
 
 
 def _reason(texts: list[str]) -> str:
-    asking = next(filter(_asks_for_human, texts), texts[-1] if texts else "")
+    asking = next(filter(wants_human, texts), texts[-1] if texts else "")
     return f"The person asked for a human: {_quoted(asking)}"
 
 
@@ -151,14 +151,14 @@ def _says(pattern: str) -> Callable[[str], bool]:
     return lambda text: compiled.search(text) is not None
 
 
-_asks_for_human = _says(r"\b(humans?|(real )?person|agent|operator|(some|any)one real|real (some|any)one)\b")
+wants_human = _says(r"\b(humans?|(real )?person|agent|operator|(some|any)one real|real (some|any)one)\b")
 _asks_for_everything = _says(r"\b(long|tell me everything)\b")
 
 _HUMAN_WITHOUT_TOOL = "I cannot pass you to a colleague from here, but I will gladly help as far as I can."
 _ANYTHING_ELSE = "Thank you, I have noted that. Is there anything about your CV or the role that I can help with?"
 
 _INTENTS: tuple[tuple[Callable[[str], bool], str], ...] = (
-    (_asks_for_human, _HUMAN_WITHOUT_TOOL),
+    (wants_human, _HUMAN_WITHOUT_TOOL),
     (_says(r"\b(open|opening|hours|when .*(call|reach))\b"), "We are here Monday to Friday, 9:00 to 17:30."),
     (
         _says(r"\(a (picture|document)"),

@@ -1,21 +1,23 @@
-"""A stand-in for the Responses API of OpenAI: checks requests alike, answers from a deterministic mind."""
+"""A stand-in for the APIs of OpenAI: checks requests alike, answers from a deterministic mind."""
 
 import argparse
-import math
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 from flask import Blueprint, Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from local.faults import Fault, Faults, fault_routes
 from local.mind import Call, Say, think
+from local.openai_assistants import Assistants
+from local.openai_checks import Checks
+from local.openai_conversations import LOCKED, Conversations, name_of
 from local.openai_requests import MODELS, RequestError, checked
+from local.openai_wire import Json, beginning, function_call, item, message, new_id, tokens
 from local.serving import hang_up, hold, serve
 
 PORT = 4568
@@ -23,9 +25,6 @@ THINK_SECONDS = 0.6
 HOLD_SECONDS = 60.0  # of a timeout, unless the fault says otherwise
 SLOW_SECONDS = 5.0
 KEPT_REQUESTS = 200
-CHARACTERS_PER_TOKEN = 4.5  # about right for English
-
-Json = dict[str, Any]
 
 _REFUSALS: dict[str, RequestError] = {
     "http_401": RequestError(
@@ -50,11 +49,7 @@ _REFUSALS: dict[str, RequestError] = {
         type="server_error",
         status=HTTPStatus.INTERNAL_SERVER_ERROR,
     ),
-    "conversation_locked": RequestError(
-        "Another process is currently operating on this conversation. Please retry in a few seconds.",
-        code="conversation_locked",
-        param="conversation",
-    ),
+    "conversation_locked": LOCKED,
 }
 _NO_KEY = RequestError(
     "You didn't provide an API key. Send it in an Authorization header with Bearer auth.",
@@ -64,24 +59,18 @@ _NO_KEY = RequestError(
 
 @dataclass
 class ResponsesApi:
-    """The routes under `/v1`, and `/_requests`."""
+    """The routes of responses and models."""
 
     faults: Faults
     think_seconds: float
+    conversations: Conversations
     received: deque[Json] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
 
     def routes(self) -> Blueprint:
         routes = Blueprint("responses", __name__)
-        routes.before_request(_authenticate)
         routes.post("/v1/responses")(self.create)
         routes.get("/v1/models")(_models)
         routes.get("/v1/models/<model>")(_model)
-        return routes
-
-    def control_routes(self) -> Blueprint:
-        routes = Blueprint("requests", __name__)
-        routes.get("/_requests")(lambda: {"requests": list(self.received)})
-        routes.delete("/_requests")(self._forget)
         return routes
 
     def create(self) -> ResponseReturnValue:
@@ -94,22 +83,57 @@ class ResponsesApi:
         if fault and fault.kind == "timeout":
             hold(_seconds(fault, HOLD_SECONDS))
             return hang_up()
-        body = checked(body)
-        hold(_seconds(fault, SLOW_SECONDS) if fault and fault.kind == "slow" else self.think_seconds)
-        return _OUTCOMES[fault.kind if fault else "answer"](body)
+        return self._respond(body, fault)
 
-    def _forget(self) -> ResponseReturnValue:
-        self.received.clear()
+    def _respond(self, body: Any, fault: Fault | None) -> ResponseReturnValue:
+        with self.conversations.locked(name_of(body) if isinstance(body, dict) else None) as conversation:
+            before = list(conversation.items) if conversation else []
+            body = checked(body, before)
+            hold(_seconds(fault, SLOW_SECONDS) if fault and fault.kind == "slow" else self.think_seconds)
+            outcome = _OUTCOMES[fault.kind if fault else "answer"](_heard(body, before))
+            if conversation and isinstance(outcome, dict) and outcome["status"] != "failed":
+                self.conversations.remember(conversation, body, outcome["output"])
+        if fault and fault.kind == "answer_lost":
+            return hang_up()
+        return jsonify(outcome) if isinstance(outcome, dict) else outcome
+
+
+@dataclass
+class Requests:
+    """`/_requests`: the bodies that asked for a response, and every call under `/v1` in the order of its coming."""
+
+    responses: deque[Json]
+    calls: deque[Json] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
+
+    def routes(self) -> Blueprint:
+        routes = Blueprint("requests", __name__)
+        routes.get("/_requests")(lambda: {"requests": list(self.responses), "calls": list(self.calls)})
+        routes.delete("/_requests")(self.forget)
+        return routes
+
+    def keep(self) -> None:
+        if request.path.startswith("/v1/"):
+            body = request.get_json(silent=True) if request.is_json else None
+            self.calls.append({"method": request.method, "path": request.path, "body": body})
+
+    def forget(self) -> ResponseReturnValue:
+        self.responses.clear()
+        self.calls.clear()
         return "", HTTPStatus.NO_CONTENT
 
 
 def create_app(think_seconds: float = THINK_SECONDS) -> Flask:
     """The stand-in as a Flask app with a memory of its own."""
     app = Flask(__name__)
-    api = ResponsesApi(Faults(KINDS), think_seconds)
-    app.register_blueprint(api.routes())
-    app.register_blueprint(api.control_routes())
-    app.register_blueprint(fault_routes(api.faults))
+    faults = Faults(KINDS | Assistants.KINDS | Checks.KINDS)
+    api = ResponsesApi(faults, think_seconds, Conversations())
+    kept, assistants = Requests(api.received), Assistants(faults)
+    app.before_request(_authenticate)
+    app.before_request(kept.keep)
+    for part in (api, api.conversations, assistants, Checks(faults)):
+        app.register_blueprint(part.routes())
+    for control in (kept.routes(), assistants.control_routes(), fault_routes(faults)):
+        app.register_blueprint(control)
     app.register_error_handler(RequestError, _refusal)
     app.register_error_handler(HTTPStatus.NOT_FOUND, _unknown_url)
     return app
@@ -129,60 +153,61 @@ def main(argv: list[str]) -> int:
 # --- outcomes: what a checked request comes to
 
 
-def _answer(body: Json) -> ResponseReturnValue:
+def _answer(body: Json) -> Json:
     thought = think(body)
     if isinstance(thought, Call):
-        return _response(body, [_function_call(thought)])
+        return _response(body, [function_call(thought)])
     return _say(body, thought)
 
 
-def _say(body: Json, thought: Say) -> ResponseReturnValue:
+def _say(body: Json, thought: Say) -> Json:
     limit = body.get("max_output_tokens")
-    if limit is not None and _tokens(thought.text) > limit:
-        return _cut_off(body, thought.text[: math.floor(limit * CHARACTERS_PER_TOKEN)])
-    return _response(body, [_message(thought.text)])
+    if limit is not None and tokens(thought.text) > limit:
+        return _cut_off(body, beginning(thought.text, limit))
+    return _response(body, [message(thought.text)])
 
 
-def _incomplete(body: Json) -> ResponseReturnValue:
+def _incomplete(body: Json) -> Json:
     thought = think(body)
     text = thought.text if isinstance(thought, Say) else ""
     return _cut_off(body, text[: len(text) // 2])
 
 
-def _cut_off(body: Json, text: str) -> ResponseReturnValue:
+def _cut_off(body: Json, text: str) -> Json:
     return _response(
         body,
-        [_message(text, status="incomplete")],
+        [message(text, status="incomplete")],
         status="incomplete",
         incomplete_details={"reason": "max_output_tokens"},
     )
 
 
-def _failed(body: Json) -> ResponseReturnValue:
+def _failed(body: Json) -> Json:
     error = {"code": "server_error", "message": "An error occurred while processing your request."}
     return _response(body, [], status="failed", error=error)
 
 
-def _refuse(body: Json) -> ResponseReturnValue:
+def _refuse(body: Json) -> Json:
     refusal = {"type": "refusal", "refusal": "I'm sorry, but I cannot help with that."}
-    return _response(body, [_item("message", "msg", role="assistant", content=[refusal])])
+    return _response(body, [item("message", "msg", role="assistant", content=[refusal])])
 
 
-def _say_nothing(body: Json) -> ResponseReturnValue:
+def _say_nothing(body: Json) -> Json:
     return _response(body, [])
 
 
-def _garbage(_: Json) -> ResponseReturnValue:
+def _garbage(_: Json) -> Response:
     return Response('{"id": "resp_', mimetype="application/json")
 
 
-def _call_unknown_tool(body: Json) -> ResponseReturnValue:
-    return _response(body, [_function_call(Call("launch_the_rocket", '{"countdown": 3}'))])
+def _call_unknown_tool(body: Json) -> Json:
+    return _response(body, [function_call(Call("launch_the_rocket", '{"countdown": 3}'))])
 
 
-_OUTCOMES: dict[str, Callable[[Json], ResponseReturnValue]] = {
+_OUTCOMES: dict[str, Callable[[Json], Json | Response]] = {
     "answer": _answer,
     "slow": _answer,
+    "answer_lost": _answer,
     "incomplete": _incomplete,
     "failed": _failed,
     "refusal": _refuse,
@@ -196,11 +221,11 @@ KINDS = (_OUTCOMES.keys() | _REFUSALS.keys() | {"timeout"}) - {"answer"}
 # --- what goes over the wire
 
 
-def _response(body: Json, output: list[Json], **outcome: object) -> ResponseReturnValue:
+def _response(body: Json, output: list[Json], **outcome: object) -> Json:
     """The Response object: what was asked for comes back with its defaults, then the outcome."""
     now = time.time()
-    document = {
-        "id": _id("resp"),
+    return {
+        "id": new_id("resp"),
         "object": "response",
         "created_at": int(now),
         "completed_at": None if outcome else int(now),
@@ -208,12 +233,19 @@ def _response(body: Json, output: list[Json], **outcome: object) -> ResponseRetu
         "error": None,
         "incomplete_details": None,
         **{name: body.get(name, default) for name, default in _ECHOED.items()},
+        "conversation": {"id": name_of(body)} if name_of(body) else None,
         "tools": [{"strict": True, **tool} for tool in body.get("tools") or []],
         "output": output,
         "usage": _usage(body, output),
         **outcome,
     }
-    return jsonify(document)
+
+
+def _heard(body: Json, before: list[Json]) -> Json:
+    """The request with everything that its conversation holds before its own input."""
+    given = body["input"]
+    own = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    return {**body, "input": [*before, *own]} if before else body
 
 
 _ECHOED: Json = {
@@ -240,22 +272,9 @@ _ECHOED: Json = {
 }
 
 
-def _message(text: str, status: str = "completed") -> Json:
-    content = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-    return _item("message", "msg", role="assistant", content=[content], status=status)
-
-
-def _function_call(call: Call) -> Json:
-    return _item("function_call", "fc", call_id=_id("call"), name=call.name, arguments=call.arguments)
-
-
-def _item(kind: str, prefix: str, **fields: object) -> Json:
-    return {"type": kind, "id": _id(prefix), "status": "completed", **fields}
-
-
 def _usage(body: Json, output: list[Json]) -> Json:
-    asked = _tokens(str(body.get("input"))) + _tokens(body.get("instructions") or "")
-    said = sum(_tokens(_written(item)) for item in output)
+    asked = tokens(str(body.get("input"))) + tokens(body.get("instructions") or "")
+    said = sum(tokens(_written(item)) for item in output)
     return {
         "input_tokens": asked,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -270,19 +289,13 @@ def _written(item: Json) -> str:
     return str(item.get("arguments", "")) + "".join(part.get("text") or part["refusal"] for part in parts)
 
 
-def _tokens(text: str) -> int:
-    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
-
-
-def _id(prefix: str) -> str:
-    return f"{prefix}_{uuid4().hex}"
-
-
 def _seconds(fault: Fault, default: float) -> float:
     return default if fault.seconds is None else fault.seconds
 
 
 def _authenticate() -> None:
+    if not request.path.startswith("/v1/"):
+        return
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise _NO_KEY
@@ -314,7 +327,7 @@ def _model_resource(model: str) -> Json:
 
 
 def _refusal(error: RequestError) -> ResponseReturnValue:
-    headers = {"x-request-id": _id("req")}
+    headers = {"x-request-id": new_id("req")}
     if error.code == "rate_limit_exceeded":
         headers["retry-after"] = "1"
     return error.as_json(), error.status, headers

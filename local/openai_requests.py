@@ -1,7 +1,7 @@
 """Which requests for a response OpenAI accepts, and what it says about the others."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -65,9 +65,10 @@ PARAMETERS = frozenset(
         "user",
     }
 )
-NOT_PLAYED = ("previous_response_id", "conversation", "prompt", "stream", "background")
+NOT_PLAYED = ("previous_response_id", "prompt", "stream", "background")
 FEWEST_OUTPUT_TOKENS = 16
 MOST_METADATA = 16
+LONGEST_IDENTIFIERS = {"safety_identifier": 128, "prompt_cache_key": 64}
 
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -92,13 +93,42 @@ class RequestError(Exception):
         return {"error": document}
 
 
-def checked(body: object) -> Json:
-    """The body, when it is a request that the stand-in can answer. Raises RequestError otherwise."""
+def checked(body: object, before: Sequence[Json] = ()) -> Json:
+    """The body, when it is a request that the stand-in can answer after the items `before`, which a conversation holds.
+
+    Raises RequestError otherwise.
+    """
     if not isinstance(body, dict):
         raise RequestError("We could not parse the JSON body of your request.")
-    for check in (_parameters, _model, _played, _limits, _tools, _tool_choice, _input):
+    for check in (_parameters, _model, _played, _limits, _identifiers, _tools, _tool_choice):
         check(body)
+    items = checked_items(body["input"], "input") if not isinstance(body["input"], str) else []
+    _calls_are_answered([*before, *items])
     return body
+
+
+def only(body: object, *names: str) -> Json:
+    """The body, when it is an object with no other fields."""
+    for name in _object(body, "body"):
+        if name not in names:
+            raise RequestError(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    return _object(body, "body")
+
+
+def checked_items(items: object, where: str) -> list[Json]:
+    found = _array(items, where)
+    for at, item in enumerate(found):
+        _item(_object(item, f"{where}[{at}]"), f"{where}[{at}]")
+    return found
+
+
+def checked_metadata(body: Json) -> Json:
+    metadata = body.get("metadata") or {}
+    fits = isinstance(metadata, dict) and len(metadata) <= MOST_METADATA
+    if not fits or any(len(name) > 64 or len(str(value)) > 512 for name, value in metadata.items()):
+        said = f"Invalid 'metadata': expected an object of at most {MOST_METADATA} pairs."
+        raise RequestError(said, param="metadata", code="invalid_type")
+    return dict(metadata)
 
 
 def _parameters(body: Json) -> None:
@@ -127,10 +157,14 @@ def _limits(body: Json) -> None:
     if limit is not None and (type(limit) is not int or limit < FEWEST_OUTPUT_TOKENS):
         said = f"Invalid 'max_output_tokens': expected an integer of at least {FEWEST_OUTPUT_TOKENS}."
         raise RequestError(said, param="max_output_tokens", code="integer_below_min_value")
-    metadata = body.get("metadata") or {}
-    if not isinstance(metadata, dict) or len(metadata) > MOST_METADATA:
-        said = f"Invalid 'metadata': expected an object of at most {MOST_METADATA} pairs."
-        raise RequestError(said, param="metadata", code="invalid_type")
+    checked_metadata(body)
+
+
+def _identifiers(body: Json) -> None:
+    for name, longest in LONGEST_IDENTIFIERS.items():
+        if len(body.get(name) or "") > longest:
+            said = f"Invalid '{name}': string too long. Expected at most {longest} characters."
+            raise RequestError(said, param=name, code="string_above_max_length")
 
 
 def _tools(body: Json) -> None:
@@ -169,15 +203,6 @@ def _tool_choice(body: Json) -> None:
             raise RequestError(said, param="tool_choice")
     elif choice not in ("none", "auto", "required"):
         raise _invalid_value(choice, "tool_choice", ["none", "auto", "required"])
-
-
-def _input(body: Json) -> None:
-    if isinstance(body["input"], str):
-        return
-    items = _array(body["input"], "input")
-    for at, item in enumerate(items):
-        _item(_object(item, f"input[{at}]"), f"input[{at}]")
-    _calls_are_answered(items)
 
 
 def _item(item: Json, where: str) -> None:

@@ -214,7 +214,7 @@ BAD_REQUESTS: list[tuple[dict[str, Any], str | None, str | None]] = [
     ({"max_tokens": 5}, "max_tokens", "unknown_parameter"),
     ({"max_output_tokens": 15}, "max_output_tokens", "integer_below_min_value"),
     ({"previous_response_id": "resp_1"}, "previous_response_id", "unsupported_parameter"),
-    ({"conversation": "conv_1"}, "conversation", "unsupported_parameter"),
+    ({"safety_identifier": "x" * 129}, "safety_identifier", "string_above_max_length"),
     ({"stream": True}, "stream", "unsupported_parameter"),
     ({"metadata": {str(n): "" for n in range(17)}}, "metadata", "invalid_type"),
     ({"input": {"role": "user"}}, "input", "invalid_type"),
