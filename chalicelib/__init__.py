@@ -32,6 +32,7 @@ The edges, which the stages know only as ports:
 
     channels       one file per way a person reaches us
     engines        one file per kind of mind
+    tools          what a mind may do besides answering
     aws            the only boto3
     journal        log lines and metrics
 

@@ -373,11 +373,32 @@ class HistoryEntry:
     raw: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What a model is told of a tool; `parameters` is a JSON schema as OpenAI's strict mode takes it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What came of one use of a tool: `output` is the JSON that the model reads, the rest is for us."""
+
+    output: str
+    hand_off_reason: str | None = None  #: ends the turn: a human takes over, for this reason
+    outcome: str | None = None  #: the conversation's purpose is fulfilled, with this outcome
+    media_urls: tuple[str, ...] = ()  #: files that go out with the answer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What an engine is asked: who speaks, what was said, and the messages that wait for one answer."""
+    """What an engine is asked: who speaks, what was said, and the messages `(after, number]` that wait."""
 
     reference: str
+    after: int
+    number: int  #: the newest message that the answer covers
     company_name: str
     project_name: str
     person_name: str
@@ -394,6 +415,10 @@ class Answer:
 
     text: str = ""
     hand_off_reason: str | None = None
+    outcome: str | None = None  #: the conversation's purpose is fulfilled, with this outcome
+    media_urls: tuple[str, ...] = ()  #: files that go out with the text
+    thread_id: str | None = None  #: a new or changed state at the engine's provider
+    migrated: bool = False  #: the thread of the record is gone; it is never asked again
     usage: Usage = field(default_factory=Usage)
 
 

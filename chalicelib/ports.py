@@ -18,6 +18,8 @@ from chalicelib.model import (
     Status,
     StatusUpdate,
     Tenant,
+    ToolResult,
+    ToolSpec,
     Turn,
     Waiting,
 )
@@ -304,8 +306,30 @@ class References(Protocol):
         ...
 
 
+class Toolbox(Protocol):
+    """The tools that the AI of one turn may use, and no others."""
+
+    def specs(self) -> Sequence[ToolSpec]:
+        """What the model is told of them, always in the same order."""
+        ...
+
+    def use(self, name: str, arguments: str, *, seconds_left: float) -> ToolResult:
+        """Uses a tool; `arguments` is the JSON that the model wrote. Raises TryAgain or Unconfirmed.
+
+        A name that is not among `specs`, arguments that the tool does not take and a tool that fails are results that
+        tell the model so.
+        """
+        ...
+
+
+class Tools(Protocol):
+    def of(self, turn: Turn) -> Toolbox:
+        """The tools that the turn's settings allow."""
+        ...
+
+
 class Engine(Protocol):
-    def answer(self, turn: Turn, secrets: Sequence[Secret]) -> Answer:
+    def answer(self, turn: Turn, secrets: Sequence[Secret], tools: Toolbox) -> Answer:
         """Thinks. Raises Refused, TryAgain or Unconfirmed; has no effect that cannot be thrown away."""
         ...
 

@@ -36,6 +36,7 @@ from chalicelib.ports import (
     Splitter,
     TakeOver,
     Tenants,
+    Tools,
 )
 
 #: How many messages of the history an engine is shown, and how many are read at most.
@@ -64,6 +65,7 @@ def reply(
     tenants: Tenants,
     secrets: Secrets,
     engines: Engines,
+    tools: Tools,
     splitter: Splitter,
     queues: Queues,
     route: Route,
@@ -84,7 +86,7 @@ def reply(
     seen = taken.seen
     try:
         _demand_complete(taken)
-        answer = _think(taken, secrets, engines, journal)
+        answer = _think(taken, secrets, engines, tools, journal)
     except Refused as refusal:
         _fail(seen, refusal, refusal.code, take_over, journal)
         return
@@ -158,7 +160,7 @@ def _demand_complete(taken: _Taken) -> None:
         raise TryAgain("a message that waits is not in the history yet")
 
 
-def _think(taken: _Taken, secrets: Secrets, engines: Engines, journal: Journal) -> Answer:
+def _think(taken: _Taken, secrets: Secrets, engines: Engines, tools: Tools, journal: Journal) -> Answer:
     """THINK: asks the tenant's engine; nothing that it does needs undoing."""
     seen, tenant = taken.seen, taken.tenant
     settings = seen.ai.or_else(tenant.ai) if tenant else seen.ai
@@ -173,6 +175,8 @@ def _think(taken: _Taken, secrets: Secrets, engines: Engines, journal: Journal) 
     )
     turn = Turn(
         reference=seen.reference,
+        after=seen.answered,
+        number=seen.received,
         company_name=seen.company_name or (tenant.company_name if tenant else ""),
         project_name=seen.project_name or (tenant.project_name if tenant else ""),
         person_name=seen.person_name,
@@ -182,7 +186,7 @@ def _think(taken: _Taken, secrets: Secrets, engines: Engines, journal: Journal) 
         waiting=taken.waiting,
         project_data=seen.project_data,
     )
-    return engines.named(settings.engine).answer(turn, _keys(settings.api_key_reference, secrets))
+    return engines.named(settings.engine).answer(turn, _keys(settings.api_key_reference, secrets), tools.of(turn))
 
 
 def _keys(reference: str | None, secrets: Secrets) -> Sequence[Secret]:

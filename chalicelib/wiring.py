@@ -30,6 +30,7 @@ from chalicelib.ports import (
     Settle,
     TakeIn,
     TakeOver,
+    Tools,
 )
 
 
@@ -73,6 +74,7 @@ class Relay:
             tenants=self.tenants,
             secrets=self.secrets,
             engines=self.engines,
+            tools=self.tools,
             splitter=self.splitter,
             queues=self.queues,
             route=self.route,
@@ -188,6 +190,12 @@ class Relay:
     @cached_property
     def engines(self) -> EngineTable:
         return EngineTable(self.settings.openai_base_url)
+
+    @cached_property
+    def tools(self) -> Tools:
+        from chalicelib.tools import ToolTable
+
+        return ToolTable()
 
     @cached_property
     def splitter(self) -> Splitter:

@@ -1,7 +1,7 @@
 """What an engine is told: who it speaks for, what was said, and what waits for an answer."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chalicelib.model import Author, Channel, Media, Spoken, Turn, Waiting
@@ -71,25 +71,3 @@ def _within(history: Sequence[Spoken]) -> Iterator[Spoken]:
             return
         if each.text:
             yield each
-
-
-def tool_table(names: Sequence[str] | None) -> Mapping[str, dict[str, Any]]:
-    """The built-in tools that a tenant's AI may use; all of them where the tenant names none."""
-    return {name: tool for name, tool in _TOOLS.items() if names is None or name in names}
-
-
-_TOOLS: Mapping[str, dict[str, Any]] = {
-    "hand_off_to_human": {
-        "type": "function",
-        "name": "hand_off_to_human",
-        "description": "Gives the conversation to a human colleague, who answers instead of you. "
-        "Use it when the person asks for a human or when you cannot help.",
-        "parameters": {
-            "type": "object",
-            "properties": {"reason": {"type": "string", "description": "Why a human is needed, in a few words."}},
-            "required": ["reason"],
-            "additionalProperties": False,
-        },
-        "strict": True,
-    }
-}

@@ -1,18 +1,17 @@
 """OpenAI's Responses API through its own SDK. History and instructions are ours; OpenAI keeps nothing (`store` off)."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import openai
 
 from chalicelib.config import ENGINE_DEADLINE
-from chalicelib.engines.prompt import instructions, messages, tool_table
+from chalicelib.engines.prompt import instructions, messages
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
-from chalicelib.model import Answer, Turn, Usage
-from chalicelib.ports import Secret
+from chalicelib.model import Answer, ToolResult, ToolSpec, Turn, Usage
+from chalicelib.ports import Secret, Toolbox
 
 DEFAULT_MODEL = "gpt-6-luna"
 DEFAULT_OUTPUT_TOKENS = 1_200
@@ -62,24 +61,21 @@ class ResponsesEngine:
     monotonic: Callable[[], float]
     clients: dict[str, openai.OpenAI] = field(default_factory=dict)
 
-    def answer(self, turn: Turn, secrets: Sequence[Secret]) -> Answer:
+    def answer(self, turn: Turn, secrets: Sequence[Secret], tools: Toolbox) -> Answer:
         """Raises Refused for what will not pass, TryAgain and Unconfirmed for what may."""
         begun = self.monotonic()
         keys = [key for key in (secret.get("ai_api_key") or secret.get("api_key") for secret in secrets) if key]
         if not keys:
             raise Refused("no_ai_credentials", "the secret holds no API key")
-        thought = _Thought(self._asking(keys), turn, lambda: self._left(begun))
+        thought = _Thought(self._asking(keys), turn, tools, lambda: self._left(begun))
         answer = thought.until_answered()
-        return Answer(
-            text=answer.text,
-            hand_off_reason=answer.hand_off_reason,
-            usage=Usage(
-                model=thought.model,
-                input_tokens=thought.input_tokens,
-                output_tokens=thought.output_tokens,
-                milliseconds=round((self.monotonic() - begun) * 1000),
-            ),
+        usage = Usage(
+            model=thought.model,
+            input_tokens=thought.input_tokens,
+            output_tokens=thought.output_tokens,
+            milliseconds=round((self.monotonic() - begun) * 1000),
         )
+        return replace(answer, usage=usage)
 
     def _left(self, begun: float) -> float:
         """Seconds until the deadline. Raises Unconfirmed when there are none."""
@@ -114,7 +110,10 @@ class _Thought:
 
     ask: Callable[..., Any]
     turn: Turn
+    tools: Toolbox
     seconds_left: Callable[[], float]
+    outcome: str | None = None
+    media_urls: tuple[str, ...] = ()
     model: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
@@ -125,16 +124,23 @@ class _Thought:
             response = self._step(heard)
             calls = [item for item in response.output if item.type == "function_call"]
             if not calls:
-                return Answer(text=_text_of(response))
+                return Answer(text=_text_of(response), outcome=self.outcome, media_urls=self.media_urls)
             for call in calls:
-                if call.name == "hand_off_to_human":
-                    return Answer(hand_off_reason=_reason_of(call.arguments))
-            heard += [item for call in calls for item in (call.model_dump(exclude_none=True), _unknown_tool(call))]
+                result = self._use(call)
+                if result.hand_off_reason is not None:
+                    return Answer(hand_off_reason=result.hand_off_reason)
+                heard += [call.model_dump(exclude_none=True), _output_of(call, result)]
         raise Refused("too_many_steps", "the model calls tools without end")
+
+    def _use(self, call: Any) -> ToolResult:
+        result = self.tools.use(call.name, call.arguments, seconds_left=self.seconds_left())
+        self.outcome = result.outcome or self.outcome
+        self.media_urls += result.media_urls
+        return result
 
     def _step(self, heard: Sequence[Any]) -> Any:
         settings = self.turn.settings
-        tools = list(tool_table(settings.tools).values())
+        tools = [_as_function(spec) for spec in self.tools.specs()]
         request: dict[str, Any] = {
             "model": settings.model or DEFAULT_MODEL,
             "instructions": instructions(self.turn),
@@ -200,19 +206,15 @@ def _text_of(response: Any) -> str:
     return text
 
 
-def _reason_of(arguments: str) -> str:
-    """Why the model wants a human, in its own words: for the record, never for a log."""
-    try:
-        reason = json.loads(arguments).get("reason")
-    except (ValueError, AttributeError):
-        reason = None
-    return _valid(str(reason).strip()[:200]) if reason else "the AI asked for a human"
-
-
 def _valid(text: str) -> str:
     """JSON may hold half a surrogate pair, which no table and no provider takes."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _unknown_tool(call: Any) -> dict[str, Any]:
-    return {"type": "function_call_output", "call_id": call.call_id, "output": '{"error": "there is no such tool"}'}
+def _as_function(spec: ToolSpec) -> dict[str, Any]:
+    named = {"name": spec.name, "description": spec.description, "parameters": dict(spec.parameters)}
+    return {"type": "function", **named, "strict": True}
+
+
+def _output_of(call: Any, result: ToolResult) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call.call_id, "output": result.output}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.model import Answer, Turn
-from chalicelib.ports import Secret
+from chalicelib.ports import Secret, Toolbox
 from tests.simulation.faults import Fault
 from tests.simulation.scenario import Manner
 
@@ -22,7 +22,7 @@ class Mind:
     def named(self, name: str | None) -> "Mind":
         return self
 
-    def answer(self, turn: Turn, secrets: Sequence[Secret]) -> Answer:
+    def answer(self, turn: Turn, secrets: Sequence[Secret], tools: Toolbox) -> Answer:
         world = self.world
         answer: Answer = world.boundary.call("engine.answer", self._thinks, turn, secrets)
         return answer

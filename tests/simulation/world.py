@@ -15,6 +15,7 @@ from chalicelib.model import (
     Turn,
 )
 from chalicelib.ports import Secret
+from chalicelib.tools import ToolTable
 from tests.simulation.acts import ACTS
 from tests.simulation.boundary import Boundary
 from tests.simulation.cast import BURSTS, OWN, conversation, credentials, tenant
@@ -91,6 +92,7 @@ class World:
             secrets=CachedSecrets(clock, self.secrets),
             queues=self.queues,
             engines=Mind(self),
+            tools=ToolTable(),
             providers=Senders(self.provider),
             references=self.references,
             splitter=CheapSplitter(),

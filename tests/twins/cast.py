@@ -12,6 +12,7 @@ from chalicelib.model import (
     OutgoingState,
     Part,
     Tenant,
+    Turn,
     Waiting,
 )
 from tests.twins.clock import START
@@ -90,3 +91,21 @@ def outgoing(after: int, to: int, *texts: str, name: str = "answer-1", epoch: in
         "newest_at": START,
     }
     return Outgoing(**known | changes)
+
+
+def turn(**changes: Any) -> Turn:
+    """A turn in which one message of the person waits."""
+    known: dict[str, Any] = {
+        "reference": "ref-1",
+        "after": 0,
+        "number": 1,
+        "company_name": "Cucumber Recruitment",
+        "project_name": "Clarify CV",
+        "person_name": "Ada",
+        "channel": Channel.WHATSAPP,
+        "settings": AiSettings(api_key_reference=OPENAI_SECRET),
+        "history": (),
+        "waiting": (waiting(1),),
+        "project_data": {},
+    }
+    return Turn(**known | changes)

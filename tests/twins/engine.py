@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.errors import Refused
 from chalicelib.model import Answer, Turn, Usage
-from chalicelib.ports import Secret
+from chalicelib.ports import Secret, Toolbox
 
 Line = Answer | Exception | Callable[[Turn], Answer]
 
@@ -24,9 +24,11 @@ class TwinEngine:
     script: list[Line] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     secrets: list[Sequence[Secret]] = field(default_factory=list)
+    tools: list[Toolbox] = field(default_factory=list)
 
-    def answer(self, turn: Turn, secrets: Sequence[Secret]) -> Answer:
+    def answer(self, turn: Turn, secrets: Sequence[Secret], tools: Toolbox) -> Answer:
         self.turns.append(turn)
+        self.tools.append(tools)
         self.secrets.append(secrets)
         line = self.script.pop(0) if self.script else echo
         if isinstance(line, Exception):

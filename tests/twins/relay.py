@@ -29,8 +29,10 @@ from chalicelib.ports import (
     Secret,
     Secrets,
     Tenants,
+    Tools,
 )
 from chalicelib.ports import Splitter as SplitterPort
+from chalicelib.tools import ToolTable
 from tests.twins import cast, webhooks
 from tests.twins.clock import CountingIdentifiers, TwinClock
 from tests.twins.engine import TwinEngine, TwinEngines
@@ -60,6 +62,7 @@ class Ports:
     secrets: Secrets
     queues: Queues
     engines: Engines
+    tools: Tools
     providers: Providers
     references: References
     splitter: SplitterPort
@@ -174,6 +177,7 @@ class TwinRelay:
                 secrets=self.secrets,
                 queues=self.queues,
                 engines=TwinEngines(self.engine),
+                tools=ToolTable(),
                 providers=TwinProviders(self.provider),
                 references=SealedReferences(),
                 splitter=Splitter(FORMATS),
