@@ -84,7 +84,7 @@ def entries_of_answer(conversation: Conversation, outgoing: Outgoing) -> list[Hi
         HistoryEntry(
             conversation_id=conversation.key.conversation_id,
             position=Numbered.answer(outgoing.to, part),
-            author=Author.AI,
+            author=outgoing.author,
             text=outgoing.parts[part].text,
             at=outgoing.claimed_at,
             channel=outgoing.channel,

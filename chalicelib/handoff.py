@@ -4,8 +4,21 @@ from chalicelib.context import Context
 from chalicelib.entries import keep_waiting
 from chalicelib.errors import TryAgain
 from chalicelib.lifecycle import human_reason
-from chalicelib.model import Conversation, ConversationKey, OutgoingState, Status
-from chalicelib.ports import Clock, Conversations, DrawPicture, History, Journal, PassOn, Queues
+from chalicelib.model import Author, Conversation, ConversationKey, Outgoing, OutgoingState, Part, Status
+from chalicelib.picture import newest_message, tenant_of, with_names
+from chalicelib.ports import (
+    Clock,
+    Conversations,
+    DrawPicture,
+    History,
+    Identifiers,
+    Journal,
+    PassOn,
+    Queues,
+    Splitter,
+    TakeOver,
+    Tenants,
+)
 
 #: How often a change of hands is decided again when the record moved under it.
 _ATTEMPTS = 5
@@ -66,10 +79,11 @@ def take_over(
         if current is None:
             return None
         known = current.handed_off_reason if current.handed_off else None
+        promised = current.outgoing.hands_over if current.outgoing else None
         owned = conversations.change_hands(
             current,
             to_human=True,
-            reason=known or words or reason,
+            reason=known or words or promised or reason,
             status=current.status if current.status.lower() == Status.CLOSED else status,
             drop_outgoing=_may_drop(current, drop_claim),
         )
@@ -80,6 +94,56 @@ def take_over(
     if seen:
         return None
     raise TryAgain("the conversation changes faster than it can be handed over")
+
+
+def give_up(
+    seen: Conversation,
+    *,
+    reason: str,
+    conversations: Conversations,
+    history: History,
+    tenants: Tenants,
+    splitter: Splitter,
+    queues: Queues,
+    take_over: TakeOver,
+    draw: DrawPicture,
+    clock: Clock,
+    identifiers: Identifiers,
+    journal: Journal,
+) -> Conversation | None:
+    """The AI cannot answer: a human gets the conversation as it was `seen`; None, and nothing done, if it has changed.
+
+    Where the tenant has an apology it is committed as the answer, and whoever brings it out hands over: it leaves at
+    most once, because it is an answer like any other, and a person hears it only once in a conversation.
+    """
+    tenant = tenant_of(seen, tenants)
+    may_apologise = seen.somebody_waits and seen.outgoing is None and not seen.apologised
+    if tenant is None or not tenant.apology_text or not may_apologise:
+        return take_over(seen.key, reason=reason, status=Status.AI_FAILED, seen=seen)
+    newest = newest_message(seen, history)
+    apology = Outgoing(
+        after=seen.answered,
+        to=seen.received,
+        epoch=seen.epoch,
+        state=OutgoingState.READY,
+        token=identifiers(),
+        channel=newest.channel,
+        sender=newest.recipient,
+        recipient=newest.sender,
+        sender_pool=newest.sender_pool,
+        parts=tuple(Part(text) for text in splitter.split(newest.channel, with_names(tenant.apology_text, tenant))),
+        committed_at=clock(),
+        newest_at=newest.received_at,
+        author=Author.SYSTEM,
+        hands_over=reason,
+    )
+    keep_waiting(seen, history)
+    committed = conversations.commit(seen, apology, newer_may_wait=False)
+    if committed is None:
+        return None
+    journal("apology_committed", "the person is told that a human will answer", conversation=seen.reference)
+    queues.wake_sender(draw(committed).stamped(sender_queued=clock()))
+    return committed
 
 
 def give_back(

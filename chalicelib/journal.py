@@ -26,6 +26,7 @@ METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
     "turn_started": (("Turns", MetricUnit.Count, None),),
     "turn_discarded": (("TurnsDiscarded", MetricUnit.Count, None),),
     "turn_failed": (("TurnsFailed", MetricUnit.Count, None),),
+    "apology_committed": (("Apologies", MetricUnit.Count, None),),
     "turn_committed": (
         ("TurnsCommitted", MetricUnit.Count, None),
         ("MessagesPerTurn", MetricUnit.Count, "messages"),

@@ -74,6 +74,13 @@ class UnknownSender(StrEnum):
     IGNORE = "ignore"
 
 
+class OnNewMessage(StrEnum):
+    """What becomes of an answer when the person writes while the engine is thinking."""
+
+    RESTART = "restart"  #: it is thrown away, and one answer covers everything
+    SEND_THEN_CONTINUE = "send_then_continue"  #: it is sent, and the newer message is answered after it
+
+
 @dataclass(frozen=True, slots=True)
 class Media:
     """A file that came with a message: where the provider keeps it, its MIME type and its name, if it has one."""
@@ -176,6 +183,8 @@ class Outgoing:
     committed_at: datetime
     newest_at: datetime  #: when the newest message that it covers came in
     usage: Usage = field(default_factory=Usage)
+    author: Author = Author.AI  #: SYSTEM for the tenant's apology
+    hands_over: str | None = None  #: why a human gets the conversation once this is out
     attempts: int = 0
     claim: str | None = None  #: made by the sender that claimed it
     claimed_at: datetime | None = None
@@ -232,6 +241,8 @@ class Tenant:
     burst_max: timedelta | None = None
     fallback_text: str | None = None
     fallback_window: timedelta = timedelta(hours=24)
+    apology_text: str | None = None  #: what a person is told when the AI fails for good
+    on_new_message: OnNewMessage = OnNewMessage.RESTART
     unknown_senders: UnknownSender = UnknownSender.FALLBACK
     messaging_service: str | None = None
 
@@ -314,6 +325,7 @@ class Conversation:
     auto_queue: bool = False
     auto_queue_senders: tuple[str, ...] = ()
     opted_out: bool = False
+    apologised: bool = False  #: the person has been promised a human once
     opening: tuple[Spoken, ...] = ()  #: what was said before the first reply came in
     project_data: Mapping[str, Any] = field(default_factory=dict)
     person_name: str = ""
@@ -411,7 +423,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What an engine came back with: a text to send, or the wish that a human takes over."""
+    """What an engine came back with: a text to send, the wish that a human takes over, or both."""
 
     text: str = ""
     hand_off_reason: str | None = None

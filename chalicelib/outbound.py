@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.context import credentials_reference
 from chalicelib.errors import Refused
-from chalicelib.model import Conversation, Delivery, Numbered, Outgoing, Part, Tenant
+from chalicelib.model import Author, Conversation, Delivery, Numbered, Outgoing, Part, Tenant
 from chalicelib.picture import tenant_at
 from chalicelib.ports import (
     Clock,
@@ -88,6 +88,9 @@ def conclude(
         provider_ids=[part.provider_id for part in outgoing.parts],
         seconds=(at - outgoing.newest_at).total_seconds(),
     )
+    if outgoing.hands_over and after.handed_off:
+        reason = outgoing.hands_over if outgoing.author == Author.SYSTEM else "asked_by_ai"
+        journal("handed_off", "a human takes over", conversation=after.reference, reason=reason, status=after.status)
     if after.somebody_waits or after.unanswered_since is not None:
         route(after)
 

@@ -57,6 +57,12 @@ def tenant_at(tenants: Tenants, channel: Channel, own_address: str, sender_pool:
     return found
 
 
+def with_names(template: str, tenant: Tenant) -> str:
+    """A tenant's text for people with its own names put in."""
+    filled = template.replace("{company_name}", tenant.company_name or "us")
+    return filled.replace("{project_name}", tenant.project_name)
+
+
 def _spoken_to(conversation: Conversation) -> tuple[Channel, str, str | None]:
     if conversation.waiting:
         newest = conversation.waiting[-1]

@@ -367,6 +367,12 @@ class TakeOver(Protocol):
         ...
 
 
+class GiveUp(Protocol):
+    def __call__(self, seen: Conversation, *, reason: str) -> Conversation | None:
+        """Gives a conversation that the AI cannot answer to a human, after an apology. See `handoff.give_up`."""
+        ...
+
+
 class TakeIn(Protocol):
     def __call__(
         self,

@@ -17,7 +17,7 @@ from chalicelib.model import (
     Tenant,
     UnknownSender,
 )
-from chalicelib.picture import tenant_at
+from chalicelib.picture import tenant_at, with_names
 from chalicelib.ports import (
     Clock,
     Conversations,
@@ -226,11 +226,4 @@ def _fallback(
         journal("fallback_suppressed", "the fallback is not sent again", **ids)
         return None
     journal("fallback_sent", "the person is told that the conversation is over", **ids)
-    return fallback_text(tenant)
-
-
-def fallback_text(tenant: Tenant) -> str:
-    """The tenant's fallback with its own names put in."""
-    template = tenant.fallback_text or _DEFAULT_FALLBACK
-    filled = template.replace("{company_name}", tenant.company_name or "us")
-    return filled.replace("{project_name}", tenant.project_name)
+    return with_names(tenant.fallback_text or _DEFAULT_FALLBACK, tenant)

@@ -13,10 +13,10 @@ from chalicelib.model import (
     Bursts,
     Conversation,
     HistoryEntry,
+    OnNewMessage,
     Outgoing,
     OutgoingState,
     Part,
-    Status,
     Tenant,
     Turn,
     Waiting,
@@ -26,6 +26,7 @@ from chalicelib.ports import (
     Clock,
     Conversations,
     Engines,
+    GiveUp,
     History,
     Identifiers,
     Journal,
@@ -70,6 +71,7 @@ def reply(
     queues: Queues,
     route: Route,
     take_over: TakeOver,
+    give_up: GiveUp,
     clock: Clock,
     identifiers: Identifiers,
     journal: Journal,
@@ -88,14 +90,14 @@ def reply(
         _demand_complete(taken)
         answer = _think(taken, secrets, engines, tools, journal)
     except Refused as refusal:
-        _fail(seen, refusal, refusal.code, take_over, journal)
+        _fail(seen, refusal, refusal.code, give_up, journal)
         return
     except (TryAgain, Unconfirmed) as failure:
         if not last_attempt:
             raise
-        _fail(seen, failure, type(failure).__name__, take_over, journal)
+        _fail(seen, failure, type(failure).__name__, give_up, journal)
         return
-    if answer.hand_off_reason is not None:
+    if answer.hand_off_reason is not None and not answer.text:
         if take_over(seen.key, reason="asked_by_ai", words=answer.hand_off_reason, seen=seen) is None:
             _discard(seen, journal)
         return
@@ -211,7 +213,7 @@ def _commit(
     """COMMIT: closes what the answer covers. What waited is in the history before the record forgets it."""
     outgoing = _outgoing(taken, answer, splitter, clock(), identifiers())
     keep_waiting(taken.seen, history)
-    after = conversations.commit(taken.seen, outgoing, newer_may_wait=taken.burst_is_over)
+    after = conversations.commit(taken.seen, outgoing, newer_may_wait=_newer_may_wait(taken))
     if after is None:
         _discard(taken.seen, journal)
         return
@@ -234,6 +236,12 @@ def _commit(
     queues.wake_sender(_with_status(ready, after))
 
 
+def _newer_may_wait(taken: _Taken) -> bool:
+    """Whether the answer leaves although the person has written since the engine was asked."""
+    continues = taken.tenant is not None and taken.tenant.on_new_message == OnNewMessage.SEND_THEN_CONTINUE
+    return taken.burst_is_over or continues
+
+
 def _outgoing(taken: _Taken, answer: Answer, splitter: Splitter, at: datetime, token: str) -> Outgoing:
     seen, newest = taken.seen, taken.waiting[-1]
     return Outgoing(
@@ -250,6 +258,7 @@ def _outgoing(taken: _Taken, answer: Answer, splitter: Splitter, at: datetime, t
         committed_at=at,
         newest_at=newest.received_at,
         usage=answer.usage,
+        hands_over=answer.hand_off_reason,
     )
 
 
@@ -268,7 +277,7 @@ def _discard(seen: Conversation, journal: Journal) -> None:
     )
 
 
-def _fail(seen: Conversation, failure: RelayError, code: str, take_over: TakeOver, journal: Journal) -> None:
+def _fail(seen: Conversation, failure: RelayError, code: str, give_up: GiveUp, journal: Journal) -> None:
     journal(
         "turn_failed",
         "the engine cannot answer, so a human must",
@@ -276,5 +285,5 @@ def _fail(seen: Conversation, failure: RelayError, code: str, take_over: TakeOve
         error=type(failure).__name__,
         code=code,
     )
-    if take_over(seen.key, reason=f"ai_failed:{code}", status=Status.AI_FAILED, seen=seen) is None:
+    if give_up(seen, reason=f"ai_failed:{code}") is None:
         _discard(seen, journal)

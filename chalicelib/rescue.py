@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from chalicelib.errors import RelayError, TryAgain
 from chalicelib.lifecycle import human_reason
-from chalicelib.model import Bursts, Conversation, ConversationKey, OutgoingState, Patience, Status
+from chalicelib.model import Bursts, Conversation, ConversationKey, OutgoingState, Patience
 from chalicelib.picture import tenant_of
-from chalicelib.ports import Clock, Conversations, Journal, PassOn, Route, Settle, TakeOver, Tenants
+from chalicelib.ports import Clock, Conversations, GiveUp, Journal, PassOn, Route, Settle, Tenants
 
 #: A conversation is rescued this often before a human gets it.
 MOST_RESCUES = 3
@@ -23,7 +23,7 @@ def sweep(
     conversations: Conversations,
     tenants: Tenants,
     route: Route,
-    take_over: TakeOver,
+    give_up: GiveUp,
     pass_on: PassOn,
     settle: Settle,
     clock: Clock,
@@ -36,7 +36,7 @@ def sweep(
     One conversation that fails does not keep the others waiting, nor does a provider that is down: settling comes last.
     What is our own bug is raised at the end.
     """
-    run = _Sweep(conversations, tenants, route, take_over, pass_on, settle, clock, journal, bursts, patience, clock())
+    run = _Sweep(conversations, tenants, route, give_up, pass_on, settle, clock, journal, bursts, patience, clock())
     overdue = conversations.overdue(run.began - patience.look_after, limit=SWEEP_LIMIT)
     in_doubt = [seen for seen in run.each(overdue) if not run.handled(seen)]
     run.settle_all(in_doubt)
@@ -53,7 +53,7 @@ class _Sweep:
     conversations: Conversations
     tenants: Tenants
     route: Route
-    take_over: TakeOver
+    give_up: GiveUp
     pass_on: PassOn
     settle: Settle
     clock: Clock
@@ -121,8 +121,7 @@ class _Sweep:
 
     def _woken(self, seen: Conversation) -> bool:
         if seen.rescues >= MOST_RESCUES:
-            given = self.take_over(seen.key, reason="ai_failed:no_answer", status=Status.AI_FAILED, seen=seen)
-            return given is not None
+            return self.give_up(seen, reason="ai_failed:no_answer") is not None
         counted = self.conversations.rescued(seen, at=self.clock())
         if counted is None:
             return False

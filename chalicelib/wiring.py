@@ -20,6 +20,7 @@ from chalicelib.model import Bursts, Channel, ConversationKey, Patience
 from chalicelib.ports import (
     Clock,
     DrawPicture,
+    GiveUp,
     Identifiers,
     PassOn,
     Providers,
@@ -79,6 +80,7 @@ class Relay:
             queues=self.queues,
             route=self.route,
             take_over=self.take_over,
+            give_up=self.give_up,
             clock=self.clock,
             identifiers=self.identifiers,
             journal=self.journal,
@@ -124,7 +126,7 @@ class Relay:
             conversations=self.conversations,
             tenants=self.tenants,
             route=self.route,
-            take_over=self.take_over,
+            give_up=self.give_up,
             pass_on=self.pass_on,
             settle=self.settle,
             clock=self.clock,
@@ -238,6 +240,22 @@ class Relay:
     @cached_property
     def take_over(self) -> TakeOver:
         return partial(handoff.take_over, conversations=self.conversations, pass_on=self.pass_on, journal=self.journal)
+
+    @cached_property
+    def give_up(self) -> GiveUp:
+        return partial(
+            handoff.give_up,
+            conversations=self.conversations,
+            history=self.history,
+            tenants=self.tenants,
+            splitter=self.splitter,
+            queues=self.queues,
+            take_over=self.take_over,
+            draw=self.draw,
+            clock=self.clock,
+            identifiers=self.identifiers,
+            journal=self.journal,
+        )
 
     @cached_property
     def take_in(self) -> TakeIn:

@@ -34,6 +34,7 @@ INSTRUCTIONS = (
     "at a time. Never promise a job, a salary or an interview. When the person asks for a human, is upset, or wants "
     "something that you can't do, hand over to a human."
 )
+APOLOGY_TEXT = "Sorry, I cannot answer that myself. A colleague of {company_name} will write to you here."
 FALLBACK_TEXT = (
     f"Thank you for your message. There is no open conversation with {demo_company.COMPANY_NAME} for this number. "
     "Please call our office if we can help."
@@ -127,6 +128,7 @@ def tenants(cast: Cast) -> Iterator[dict[str, Any]]:
             "ai_config": _ai_config(),
             "fallback_text": FALLBACK_TEXT,
             "fallback_window_seconds": FALLBACK_WINDOW_SECONDS,
+            "apology_text": APOLOGY_TEXT,
             "unknown_senders": "fallback",
         }
 

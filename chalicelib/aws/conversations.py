@@ -24,7 +24,8 @@ from chalicelib.aws.items import (
 )
 from chalicelib.context import iso
 from chalicelib.errors import TryAgain
-from chalicelib.model import Conversation, ConversationKey, Outgoing, OutgoingState, Status, Waiting
+from chalicelib.lifecycle import ends_with
+from chalicelib.model import Author, Conversation, ConversationKey, Outgoing, OutgoingState, Status, Waiting
 from chalicelib.ports import Claim, Clock, Identifiers, Recorded
 
 #: How many messages a record keeps waiting; more are kept in the history alone until the burst is answered.
@@ -131,9 +132,11 @@ class DynamoConversations:
         update.only_if_equal("answered", seen.answered, absent_means=0)
         update.only_if_equal("epoch", seen.epoch, absent_means=0)
         _no_human(update)
-        update.only_if_none_of("conversation_status", CLOSED)
+        _may_be_sent(update)
         # no other answer is on its way
         update.only_if("attribute_not_exists({0})", "outgoing")
+        if outgoing.author == Author.SYSTEM:
+            update.set("apologised", True)
         if not newer_may_wait:
             # nothing newer came in while the engine was thinking
             update.only_if_equal("received", outgoing.to).remove("overflowing")
@@ -152,9 +155,7 @@ class DynamoConversations:
         # the conversation has not changed hands since the answer was committed
         update.only_if("{0} = {1}", "outgoing.epoch", "epoch")
         _no_human(update)
-        # it is not over, and the person still wants messages
-        update.only_if_none_of("conversation_status", CLOSED)
-        update.only_if_none_of("opted_out", TRUE).only_if_none_of("comms_consent", FALSE)
+        _may_be_sent(update)
         outcome = self._update(key, update, returns="ALL_NEW")
         found = conversation_of(outcome.item) if outcome.item else None
         ours = found is not None and found.outgoing is not None and found.outgoing.claim == claim
@@ -179,10 +180,10 @@ class DynamoConversations:
             "from": outgoing.after,
             "to": outgoing.to,
         }
-        return self._end_outgoing(seen, {"last_answer": answer}, status=Status.AI_RESPONSE_SENT)
+        return self._end_outgoing(seen, {"last_answer": answer}, is_out=True)
 
     def drop(self, seen: Conversation) -> Conversation | None:
-        return self._end_outgoing(seen, {}, status=None)
+        return self._end_outgoing(seen, {}, is_out=False)
 
     def release(self, seen: Conversation) -> Conversation | None:
         update = self._on(seen).set("outgoing.state", OutgoingState.READY.value).remove("outgoing.claim_token")
@@ -264,30 +265,31 @@ class DynamoConversations:
         # nobody else added an id since these were read
         update.set("recent_message_ids", kept).only_if_equal("received", seen.received, absent_means=0)
 
-    def _end_outgoing(
-        self, seen: Conversation, changes: dict[str, Any], *, status: Status | None
-    ) -> Conversation | None:
+    def _end_outgoing(self, seen: Conversation, changes: dict[str, Any], *, is_out: bool) -> Conversation | None:
         """Removes the answer of `seen`; if only messages came in or hands changed since, with what is true now."""
         for _ in range(_ATTEMPTS):
-            outcome = self._update(seen.key, self._ending(seen, changes, status), returns="ALL_NEW")
+            outcome = self._update(seen.key, self._ending(seen, changes, is_out), returns="ALL_NEW")
             found = conversation_of(outcome.item) if outcome.item else None
             if outcome.done or found is None or not _same_claim(found, seen):
                 return found if outcome.done else None
             seen = replace(found, outgoing=seen.outgoing)
         raise TryAgain("the record changes faster than an answer can be finished")
 
-    def _ending(self, seen: Conversation, changes: dict[str, Any], status: Status | None) -> Update:
+    def _ending(self, seen: Conversation, changes: dict[str, Any], is_out: bool) -> Update:
         assert seen.outgoing is not None
         update = self._on(seen).remove("outgoing", "rescues", "rescued_at")
         for name, value in changes.items():
             update.set(name, value)
         same_hands = seen.epoch == seen.outgoing.epoch
-        if status is not None and same_hands and seen.status == Status.AI_RESPONSE_READY:
-            update.set("conversation_status", status.value)
-            update.only_if_equal("conversation_status", Status.AI_RESPONSE_READY.value)
-        if status is None:
+        hands_over = seen.outgoing.hands_over if is_out and same_hands else None
+        if hands_over:
+            _hand_over(update, seen, hands_over)
+        if is_out and same_hands and seen.status in ends_with(seen.outgoing):
+            update.set("conversation_status", ends_with(seen.outgoing)[seen.status])
+            update.only_if_equal("conversation_status", seen.status)
+        if not is_out or hands_over:
             update.set("untold", True)
-        if status is None or seen.untold or not same_hands:
+        if not is_out or hands_over or seen.untold or not same_hands:
             # somebody must still be told, so the sparse index keeps the record
             update.set_if_absent("unanswered_since", iso(self._clock()))
             update.set_if_absent("rescue_shard", _shard_of(seen.key))
@@ -336,8 +338,20 @@ def _shard_of(key: ConversationKey) -> str:
     return str(crc32(f"{key.person}\n{key.conversation_id}".encode()) % SHARDS)
 
 
+def _hand_over(update: Update, seen: Conversation, reason: str) -> None:
+    """A human has it from now on; one who has it already keeps the first reason."""
+    update.set("hand_off_to_human", True).set("epoch", seen.epoch + 1)
+    update.set_if_absent("hand_off_to_human_reason", reason)
+
+
 def _no_human(update: Update) -> None:
     update.only_if_none_of("hand_off_to_human", TRUE).only_if_none_of("handoff_to_human", TRUE)
+
+
+def _may_be_sent(update: Update) -> None:
+    """The conversation is not over, and the person still wants messages."""
+    update.only_if_none_of("conversation_status", CLOSED)
+    update.only_if_none_of("opted_out", TRUE).only_if_none_of("comms_consent", FALSE)
 
 
 def _same_numbers(update: Update, seen: Conversation) -> Update:

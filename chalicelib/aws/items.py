@@ -17,6 +17,7 @@ from chalicelib.model import (
     Delivery,
     HistoryEntry,
     Media,
+    OnNewMessage,
     Outgoing,
     OutgoingState,
     Part,
@@ -101,6 +102,7 @@ def _in_flight_of(item: Item) -> dict[str, Any]:
     return {
         "reference": _text(item, "reference"),
         "opted_out": _is_true(item, "opted_out"),
+        "apologised": _is_true(item, "apologised"),
         "received": _number(item, "received") or 0,
         "answered": _number(item, "answered") or 0,
         "waiting": tuple(_waiting_of(each) for each in _maps(item.get("waiting"))),
@@ -177,6 +179,8 @@ def outgoing_item_of(outgoing: Outgoing) -> dict[str, Any]:
         "committed_at": iso(outgoing.committed_at),
         "newest_at": iso(outgoing.newest_at),
         "usage": _usage_item(outgoing.usage),
+        **({"author": str(outgoing.author)} if outgoing.author != Author.AI else {}),
+        **({"hands_over": outgoing.hands_over} if outgoing.hands_over else {}),
     }
 
 
@@ -203,11 +207,10 @@ def history_item_of(entry: HistoryEntry) -> dict[str, Any]:
 
 
 def history_entry_of(item: Item) -> HistoryEntry:
-    author = _text(item, "author")
     return HistoryEntry(
         conversation_id=_text(item, "conversation_id"),
         position=_text(item, "position"),
-        author=Author(author) if author in set(Author) else Author.SYSTEM,
+        author=_author(_text(item, "author")) or Author.SYSTEM,
         text=_text(item, "text"),
         at=_moment(item, "timestamp") or _EPOCH,
         channel=_channel(_text(item, "channel")) or Channel.WHATSAPP,
@@ -227,7 +230,7 @@ def tenant_of(item: Item) -> Tenant | None:
     channel = _channel(name)
     if channel is None or not address:
         return None
-    wish = _text(item, "unknown_senders")
+    wish, newer = _text(item, "unknown_senders"), _text(item, "on_new_message")
     return Tenant(
         channel=channel,
         address=address,
@@ -241,6 +244,8 @@ def tenant_of(item: Item) -> Tenant | None:
         burst_max=_seconds(item, "burst_max_seconds"),
         fallback_text=_text(item, "fallback_text") or None,
         fallback_window=_seconds(item, "fallback_window_seconds") or timedelta(hours=24),
+        apology_text=_text(item, "apology_text") or None,
+        on_new_message=OnNewMessage(newer) if newer in set(OnNewMessage) else OnNewMessage.RESTART,
         unknown_senders=UnknownSender(wish) if wish in set(UnknownSender) else UnknownSender.FALLBACK,
         messaging_service=_text(item, "messaging_service_sid") or None,
     )
@@ -319,6 +324,8 @@ def _outgoing_of(value: object) -> Outgoing | None:
         committed_at=_moment(value, "committed_at") or _EPOCH,
         newest_at=_moment(value, "newest_at") or _EPOCH,
         usage=_usage_of(_map(value, "usage")),
+        author=_author(_text(value, "author")) or Author.AI,
+        hands_over=_text(value, "hands_over") or None,
     )
 
 
@@ -412,6 +419,10 @@ def _moment(item: Item, name: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _author(word: str) -> Author | None:
+    return Author(word) if word in set(Author) else None
 
 
 def _channel(word: str) -> Channel | None:

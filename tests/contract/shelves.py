@@ -60,6 +60,7 @@ _FIELDS = {
     "hand_off_to_human": "handed_off",
     "handoff_to_human": "handed_off",
     "opted_out": "opted_out",
+    "hand_off_to_human_reason": "handed_off_reason",
     "comms_consent": "consent",
     "conversation_status": "status",
     "overflowing": "overflowing",

@@ -14,6 +14,7 @@ from chalicelib.context import iso
 from chalicelib.errors import TryAgain
 from chalicelib.model import (
     AiSettings,
+    Author,
     Channel,
     Conversation,
     ConversationKey,
@@ -98,6 +99,16 @@ def committed(shelf: Shelf, *numbers: int, parts: tuple[str, ...] = ("an answer"
     after = shelf.port.commit(before, outgoing(0, before.received, *parts), newer_may_wait=False)
     assert after is not None
     return after
+
+
+def apologised(shelf: Shelf, author: Author = Author.SYSTEM) -> Conversation:
+    """An answer that promises a human, claimed by a sender."""
+    before = heard(shelf, 1)
+    answer = outgoing(0, 1, "A colleague will answer.", author=author, hands_over="ai_failed:quota")
+    assert shelf.port.commit(before, answer, newer_may_wait=False) is not None
+    claim = shelf.port.claim(before.key, claim="sender-1", at=START)
+    assert claim.conversation is not None
+    return claim.conversation
 
 
 def claimed(shelf: Shelf, *numbers: int, parts: tuple[str, ...] = ("an answer",)) -> Conversation:
@@ -391,6 +402,16 @@ class TestCommit:
         assert (after.answered, after.waiting, after.status) == (2, (), Status.AI_RESPONSE_READY)
         assert after.outgoing == answer
 
+    @pytest.mark.parametrize("author", [Author.AI, Author.SYSTEM])
+    def test_it_says_whose_words_it_holds_and_whether_an_apology_was_made(self, shelf: Shelf, author: Author) -> None:
+        before = heard(shelf, 1)
+        answer = outgoing(0, 1, author=author, hands_over="ai_failed:quota")
+        after = shelf.port.commit(before, answer, newer_may_wait=False)
+        assert after is not None
+        assert after == seen(shelf, before.key)
+        assert after.outgoing == answer
+        assert (before.apologised, after.apologised) == (False, author == Author.SYSTEM)
+
     def test_somebody_still_waits_until_the_answer_is_out(self, shelf: Shelf) -> None:
         assert committed(shelf).unanswered_since is not None
 
@@ -419,9 +440,12 @@ class TestCommit:
         assert shelf.port.commit(before, outgoing(0, 1), newer_may_wait=True) is None
         assert seen(shelf, before.key).waiting == before.waiting
 
-    def test_it_is_lost_when_the_conversation_was_closed(self, shelf: Shelf) -> None:
+    @pytest.mark.parametrize(
+        "change", [{"conversation_status": "closed"}, {"opted_out": True}, {"comms_consent": False}], ids=str
+    )
+    def test_it_is_lost_when_nothing_may_be_sent_any_more(self, shelf: Shelf, change: dict[str, Any]) -> None:
         before = heard(shelf, 1)
-        shelf.change(before.key, conversation_status="closed")
+        shelf.change(before.key, **change)
         assert shelf.port.commit(before, outgoing(0, 1), newer_may_wait=True) is None
 
     def test_it_is_lost_while_another_answer_is_on_its_way(self, shelf: Shelf) -> None:
@@ -634,6 +658,51 @@ class TestFinish:
         assert after is not None
         assert (after.outgoing, after.handed_off, after.status) == (None, True, Status.HANDED_OFF_TO_HUMAN)
         assert after.unanswered_since is not None
+
+    @pytest.mark.parametrize(
+        ("author", "status"), [(Author.SYSTEM, Status.AI_FAILED), (Author.AI, Status.HANDED_OFF_TO_HUMAN)]
+    )
+    @pytest.mark.parametrize("newer", [(), (2,)])
+    def test_an_answer_that_promises_a_human_hands_over(
+        self, shelf: Shelf, author: Author, status: Status, newer: tuple[int, ...]
+    ) -> None:
+        before = apologised(shelf, author)
+        hear(shelf, before.key, *newer)
+        after = shelf.port.finish(before, at=START)
+        assert after is not None
+        assert after == seen(shelf, after.key)
+        assert (after.outgoing, after.handed_off, after.handed_off_reason) == (None, True, "ai_failed:quota")
+        assert (after.epoch, after.untold, after.status) == (before.epoch + 1, True, status)
+        assert after.unanswered_since is not None
+        assert len(after.waiting) == len(newer)
+
+    def test_an_answer_that_promises_a_human_does_not_hand_over_twice(self, shelf: Shelf) -> None:
+        before = apologised(shelf)
+        owned = shelf.port.change_hands(
+            before, to_human=True, reason="r", status="handed_off_to_human", drop_outgoing=False
+        )
+        assert owned is not None
+        after = shelf.port.finish(before, at=START)
+        assert after is not None
+        assert (after.epoch, after.handed_off_reason, after.status) == (
+            owned.epoch,
+            "r",
+            Status.HANDED_OFF_TO_HUMAN,
+        )
+
+    def test_a_flag_of_another_system_keeps_its_reason_when_an_answer_hands_over(self, shelf: Shelf) -> None:
+        before = apologised(shelf)
+        shelf.change(before.key, hand_off_to_human=True, hand_off_to_human_reason="theirs")
+        after = shelf.port.finish(before, at=START)
+        assert after is not None
+        assert (after.handed_off, after.handed_off_reason) == (True, "theirs")
+
+    def test_a_closed_conversation_stays_closed_whatever_the_answer_promised(self, shelf: Shelf) -> None:
+        before = apologised(shelf)
+        shelf.change(before.key, conversation_status="closed")
+        after = shelf.port.finish(before, at=START)
+        assert after is not None
+        assert (after.outgoing, after.status) == (None, Status.CLOSED)
 
     def test_a_closed_conversation_stays_closed(self, shelf: Shelf) -> None:
         before = claimed(shelf)

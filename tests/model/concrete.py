@@ -42,7 +42,8 @@ def item_of(record: Record, parts: int) -> dict[str, Any]:
 def answer_of(answer: Answer, parts: int) -> Outgoing:
     """The answer as a turn commits it."""
     texts = [f"part {part}" for part in range(parts)]
-    return outgoing(answer.after, answer.to, *texts, name=_token(answer), epoch=answer.epoch)
+    promise = "promised" if answer.promises else None
+    return outgoing(answer.after, answer.to, *texts, name=_token(answer), epoch=answer.epoch, hands_over=promise)
 
 
 def _outgoing_item(answer: Answer, parts: int) -> dict[str, Any]:
@@ -104,7 +105,9 @@ def _answer_in(found: Outgoing | None) -> Answer:
         return NO_ANSWER
     out = tuple(number for number, part in enumerate(found.parts) if part.provider_id is not None)
     claimed = found.state == OutgoingState.CLAIMED
-    return Answer(found.after, found.to, found.epoch, claimed, found.attempts, _noted(found), out)
+    return Answer(
+        found.after, found.to, found.epoch, claimed, found.attempts, _noted(found), out, found.hands_over is not None
+    )
 
 
 def _noted(found: Outgoing) -> int:

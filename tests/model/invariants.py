@@ -99,6 +99,6 @@ def _unanswered(world: World, rules: Rules) -> int:
     covered: set[int] = set()
     for post in world.posts:
         parts[post.to] = parts.get(post.to, 0) + post.arrived
-        if parts[post.to] >= rules.parts:
+        if parts[post.to] >= rules.parts and not post.promises:
             covered.update(range(post.after + 1, post.to + 1))
     return sum(number not in covered for number in range(world.handed + 1, world.record.received + 1))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tests.model.explore import Result, explore
 from tests.model.rules import TIMEOUT, Rules
-from tests.model.scenarios import FLAGS, GIVEN_BACK, IN_DOUBT, PARTS, WITHOUT_SWEEP, Scenario
+from tests.model.scenarios import FLAGS, GIVEN_BACK, IN_DOUBT, PARTS, PROMISED, WITHOUT_SWEEP, Scenario
 
 SMALL = Scenario("one message, a fault", Rules(messages=1, faults=1, handovers=0))
 TAKEN_OVER = Scenario("one message, a fault, a handover", Rules(messages=1, faults=1, handovers=1))
@@ -58,6 +58,7 @@ MUTANTS = (
     Mutant(("drop_keeps_index",), TAKEN_OVER),
     Mutant(("finish_keeps_index",), FOLLOWED),
     Mutant(("finish_leaves_hand_over",), UNDELIVERED),
+    Mutant(("finish_hands_over",), PROMISED),
     Mutant(("hand_over_indexes",), UNDELIVERED),
     Mutant(("record_indexes",), SMALL),
     Mutant(("give_back_passes_on",), GIVEN_BACK),

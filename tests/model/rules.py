@@ -50,6 +50,7 @@ class Rules:
     flips: int = 0  #: how often somebody else sets a flag in the record, without our epoch
     callbacks: int = 1  #: how many delivery callbacks arrive; the rest is lost
     long_bursts: int = 0  #: how often a turn finds that the longest burst is over
+    promises: bool = False  #: a turn that fails for good promises a human, who comes once the promise is out
     parts: int = 1  #: of how many provider messages an answer consists
     at_once: int = 3  #: how many processes run at the same time
     most_attempts: int = 2  #: claims of one answer, fewer than in the code so that their end is reached
@@ -84,6 +85,7 @@ class Rules:
     drop_keeps_index: bool = protection("dropping an answer leaves the person in the index of those who wait")
     finish_keeps_index: bool = protection("FINISH leaves the person in the index when a newer message waits")
     finish_leaves_hand_over: bool = protection("FINISH leaves the person in the index after a change of hands")
+    finish_hands_over: bool = protection("FINISH of a promise that a human answers hands over")
     hand_over_indexes: bool = protection("HAND OVER puts the person into the index until the queue has the context")
     record_indexes: bool = protection("RECORD puts the person into the index")
     give_back_passes_on: bool = protection("what waits is a human's before the conversation is given back")

@@ -37,7 +37,29 @@ LOST_RESPONSES = Scenario(
     Rules(messages=2, faults=2, handovers=1, callbacks=0, possible=frozenset({LOST_RESPONSE})),
 )
 
-TWO = (ONE, GIVEN_BACK, FLAGS, PARTS, BURST, FAULTS, HANDOVER, IN_DOUBT, WITHOUT_SWEEP, LOST_RESPONSES)
+PROMISED = Scenario(
+    "one message, two faults, a takeover, and an engine that fails for good",
+    Rules(messages=1, faults=2, handovers=1, promises=True),
+)
+PROMISED_TWO = Scenario(
+    "two messages, two faults, and an engine that fails for good",
+    Rules(messages=2, faults=2, handovers=0, callbacks=0, promises=True),
+)
+
+TWO = (
+    ONE,
+    GIVEN_BACK,
+    FLAGS,
+    PARTS,
+    BURST,
+    FAULTS,
+    HANDOVER,
+    IN_DOUBT,
+    WITHOUT_SWEEP,
+    LOST_RESPONSES,
+    PROMISED,
+    PROMISED_TWO,
+)
 
 THREE = (
     Scenario("two messages, two faults, a handover", Rules(messages=2, faults=2, handovers=1)),

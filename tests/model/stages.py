@@ -140,15 +140,21 @@ def thinks(world: World, turn: Process, rules: Rules) -> Iterator[Move]:
     if world.left.handovers:
         left = world.left._replace(handovers=world.left.handovers - 1)
         yield "the engine asks for a human", goes_on(world, turn, gives_up, left=left)
+    promising = turn._replace(step=COMMITS, promises=True)
     if can_fail(world, ENGINE_FAILS, rules):
         failed = one_fault_less(world)
         yield "the engine fails, the queue will try again", _back_on_queue(goes_on(failed, turn, None), turn)
         yield "the engine fails for good", goes_on(failed, turn, gives_up)
+        if rules.promises:
+            promised = goes_on(failed, turn, promising, written=written)
+            yield "the engine fails for good, and the person shall hear that a human answers", promised
 
 
 def commits(world: World, turn: Process, rules: Rules) -> Iterator[Move]:
     """COMMIT. Its token tells a lost response from a lost race, so there is nothing in between."""
-    after = updates.commit(world.record, turn.seen, newer_may_wait=turn.burst_over, rules=rules)
+    # a promise covers what the turn has read, and nothing newer
+    may_wait = turn.burst_over and not turn.promises
+    after = updates.commit(world.record, turn.seen, newer_may_wait=may_wait, promises=turn.promises, rules=rules)
     if after is None:
         yield f"turn {turn.step}: the record has moved", goes_on(world, turn, None)
     else:
@@ -215,7 +221,7 @@ def posts(world: World, sender: Process, rules: Rules) -> Iterator[Move]:
     out = answer._replace(out=tuple(sorted([*answer.out, part])))
     is_last = len(out.out) == rules.parts
     then = sender._replace(step=_after_post(is_last, rules), answer=out)
-    taken = (*world.posts, Post(answer.after, answer.to, part))
+    taken = (*world.posts, Post(answer.after, answer.to, part, promises=answer.promises))
     label = f"sender posts the answer to {_covered(answer)}" + (f", part {part}" if rules.parts > 1 else "")
     yield label, goes_on(world, sender, then, posts=taken)
     failed = one_fault_less(world)

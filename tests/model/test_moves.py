@@ -23,6 +23,7 @@ RUNS = (
     Rules(messages=1, faults=1, handovers=2),
     Rules(messages=1, faults=0, handovers=1, flips=1),
     Rules(messages=1, faults=1, handovers=0, parts=2),
+    Rules(messages=1, faults=1, handovers=1, promises=True),
 )
 
 RULES = Rules()
@@ -40,6 +41,7 @@ class Update:
     seen: Record = NO_RECORD
     answer: Answer = NO_ANSWER
     parts: int = 1
+    promises: bool = False  #: COMMIT: of the promise that a human answers
     flag: bool = False  #: COMMIT: newer messages may wait; HAND OVER: the answer is dropped; a part: its sender goes on
 
 
@@ -48,7 +50,8 @@ def _made_by(process: Process, now: Record, rules: Rules) -> Iterator[Update]:
     if step == CLOSES:
         yield Update("close", now, seen, parts=parts)
     elif step == stages.COMMITS:
-        yield Update("commit", now, seen, flag=process.burst_over, parts=parts)
+        may_wait = process.burst_over and not process.promises
+        yield Update("commit", now, seen, flag=may_wait, promises=process.promises, parts=parts)
     elif step == stages.HANDS_OVER_SEEN:
         ready = bool(seen.outgoing) and not seen.outgoing.claimed
         yield Update("hand_over", now, seen, flag=ready, parts=parts)
@@ -94,7 +97,7 @@ def _by_model(update: Update, rules: Rules = RULES) -> Record | None:
         "record": lambda: updates.record(now, rules),
         "record_again": lambda: now,
         "close": lambda: updates.close(now, seen, rules),
-        "commit": lambda: updates.commit(now, seen, newer_may_wait=update.flag, rules=rules),
+        "commit": lambda: updates.commit(now, seen, newer_may_wait=update.flag, promises=update.promises, rules=rules),
         "claim": lambda: updates.claim(now, rules),
         "sent_part": lambda: updates.sent_part(now, answer, answer.out[-1], goes_on=update.flag),
         "finish": lambda: updates.finish(now, answer, rules),
@@ -115,7 +118,8 @@ def _by_code(update: Update, shelf: Shelf) -> Conversation | None:
         before = Record(received=answer.to, answered=answer.to, epoch=answer.epoch, outgoing=answer)
     seen = concrete.put(shelf, before, update.parts)
     concrete.put(shelf, now, update.parts)
-    answered = concrete.answer_of(Answer(seen.answered, seen.received, seen.epoch), update.parts)
+    thought = Answer(seen.answered, seen.received, seen.epoch, promises=update.promises)
+    answered = concrete.answer_of(thought, update.parts)
     committed = replace(answered, token="the token of another turn")
 
     def claim() -> Conversation | None:
@@ -217,6 +221,7 @@ OF_UPDATES = (
     "drop_keeps_index",
     "finish_keeps_index",
     "finish_leaves_hand_over",
+    "finish_hands_over",
 )
 
 

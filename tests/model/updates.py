@@ -12,19 +12,19 @@ def record(now: Record, rules: Rules) -> Record:
     return now._replace(received=now.received + 1, indexed=now.indexed or rules.record_indexes)
 
 
-def commit(now: Record, seen: Record, *, newer_may_wait: bool, rules: Rules) -> Record | None:
+def commit(now: Record, seen: Record, *, newer_may_wait: bool, rules: Rules, promises: bool = False) -> Record | None:
     """COMMIT: closes what was read and makes its answer the one on its way."""
     if rules.commit_compares_answered and now.answered != seen.answered:
         return None
     if rules.commit_compares_epoch and now.epoch != seen.epoch:
         return None
-    if rules.commit_respects_humans and now.human:
+    if rules.commit_respects_humans and (now.human or now.unwanted):
         return None
     if rules.one_outgoing and now.outgoing:
         return None
     if rules.commit_covers_the_burst and not newer_may_wait and now.received != seen.received:
         return None
-    answer = Answer(seen.answered, seen.received, seen.epoch)
+    answer = Answer(seen.answered, seen.received, seen.epoch, promises=promises)
     return now._replace(answered=seen.received, epoch=seen.epoch, rescues=0, outgoing=answer)
 
 
@@ -52,9 +52,14 @@ def sent_part(now: Record, answer: Answer, part: int, *, goes_on: bool) -> Recor
 
 
 def finish(now: Record, answer: Answer, rules: Rules) -> Record | None:
-    """FINISH: forgets an answer that is out. Who still waits, or is with a human since, stays in the index."""
+    """FINISH: forgets an answer that is out. Who still waits, or is with a human since, stays in the index.
+
+    The promise that a human answers is kept in the same update.
+    """
     if not _is_still(now, answer, rules.finish_compares_claim):
         return None
+    if rules.finish_hands_over and now.outgoing.promises and now.epoch == answer.epoch:
+        return now._replace(outgoing=NO_ANSWER, rescues=0, human=True, epoch=now.epoch + 1, indexed=True)
     waits = now.waits and rules.finish_keeps_index
     handed_over = now.epoch != answer.epoch and rules.finish_leaves_hand_over
     return now._replace(outgoing=NO_ANSWER, rescues=0, indexed=waits or handed_over)

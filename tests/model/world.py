@@ -16,6 +16,7 @@ class Answer(NamedTuple):
     attempts: int = 0
     noted: int = 0  #: how often the sender has noted a part, so that the time of its claim counts anew
     out: tuple[int, ...] = ()  #: the parts whose provider ids the record knows
+    promises: bool = False  #: that a human answers
 
     def __bool__(self) -> bool:
         return self.to > 0
@@ -80,6 +81,7 @@ class Process(NamedTuple):
     tries: int = 0
     held_up: bool = False  #: a sender: the time for posting is over
     burst_over: bool = False  #: a turn: newer messages need not be awaited
+    promises: bool = False  #: a turn: its answer is the promise that a human answers
     then: str = ""  #: what follows when a human was told: a step, or the end
 
 
@@ -95,6 +97,7 @@ class Post(NamedTuple):
     part: int
     reported: bool = False  #: a callback about it has come
     arrived: bool = True  #: as far as we know
+    promises: bool = False  #: it is no answer itself
 
 
 class Entry(NamedTuple):

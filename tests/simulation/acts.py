@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.model import ConversationKey
+from chalicelib.model import ConversationKey, OptOut
 from tests.simulation.cast import OWN, credentials, person
 from tests.simulation.scenario import CONVERSATIONS, Act, Event
 from tests.simulation.truth import Said
@@ -20,6 +20,17 @@ def _says(world: "World", event: Event) -> None:
     said = Said(message_id, person(who), OWN[number], text, world.now)
     world.truth.said[message_id] = said
     world.provider.hears(said)
+
+
+def _opts(word: OptOut) -> Callable[["World", Event], None]:
+    def opt(world: "World", event: Event) -> None:
+        who, number = CONVERSATIONS[event.conversation]
+        message_id = f"o{len(world.truth.said) + 1}"
+        said = Said(message_id, person(who), OWN[number], f"{message_id} {word}", world.now, opt_out=word)
+        world.truth.said[message_id] = said
+        world.provider.hears(said)
+
+    return opt
 
 
 def _takes_over(world: "World", event: Event) -> None:
@@ -54,12 +65,13 @@ def _changed(**changes: Any) -> Callable[["World", Event], None]:
 
 
 def _rotates(world: "World", event: Event) -> None:
-    """The new token is valid at once, the old one no longer; our secret holds both."""
+    """The new token is valid at once, the old one no longer; our secret holds both, or the new one alone."""
     _, number = CONVERSATIONS[event.conversation]
     before = world.provider.tokens[number]
     after = f"token-{number}-{world.now:.0f}"
     world.provider.tokens[number] = after
-    world.secrets[f"twilio-{number}"] = (credentials(number, after), credentials(number, before))
+    kept = (credentials(number, before),) if event.act == Act.ROTATES else ()
+    world.secrets[f"twilio-{number}"] = (credentials(number, after), *kept)
 
 
 def _console(world: "World", event: Event) -> None:
@@ -76,5 +88,8 @@ ACTS: dict[Act, Callable[["World", Event], None]] = {
     Act.GETS_CONSENT: _changed(consent=True),
     Act.HUMAN_WRITES: _console,
     Act.ROTATES: _rotates,
+    Act.ROTATES_AWAY: _rotates,
+    Act.STOPS: _opts(OptOut.STOP),
+    Act.STARTS: _opts(OptOut.START),
     Act.CLOSES: _changed(status="closed"),
 }

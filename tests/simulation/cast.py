@@ -2,7 +2,16 @@
 
 from datetime import timedelta
 
-from chalicelib.model import AiSettings, Bursts, Channel, Conversation, ConversationKey, Tenant, UnknownSender
+from chalicelib.model import (
+    AiSettings,
+    Bursts,
+    Channel,
+    Conversation,
+    ConversationKey,
+    OnNewMessage,
+    Tenant,
+    UnknownSender,
+)
 from chalicelib.ports import Secret
 from tests.simulation.scenario import CONVERSATIONS
 
@@ -11,6 +20,9 @@ FALLBACK_WINDOW = timedelta(minutes=5)
 
 #: The companies' own addresses.
 OWN = ("+447700900001", "+447700900002")
+
+
+APOLOGY = "Sorry, one of us will answer."
 
 
 def person(number: int) -> str:
@@ -22,7 +34,7 @@ def key_of(conversation: int) -> ConversationKey:
     return ConversationKey(person(who), f"conversation-{conversation}-of-company-{tenant}")
 
 
-def tenant(number: int) -> Tenant:
+def tenant(number: int, *, apologises: bool = False, continues: bool = False) -> Tenant:
     return Tenant(
         channel=Channel.WHATSAPP,
         address=OWN[number],
@@ -31,6 +43,8 @@ def tenant(number: int) -> Tenant:
         credentials_reference=f"twilio-{number}",
         ai=AiSettings(api_key_reference=f"openai-{number}"),
         fallback_window=FALLBACK_WINDOW,
+        apology_text=APOLOGY if apologises else None,
+        on_new_message=OnNewMessage.SEND_THEN_CONTINUE if continues else OnNewMessage.RESTART,
         unknown_senders=(UnknownSender.FALLBACK, UnknownSender.OPEN_CONVERSATION)[number],
     )
 

@@ -28,6 +28,7 @@ SENTENCES: Mapping[str, str] = {
     "history_is_complete": "The history holds every message in and out once, at its number, with its whole text.",
     "history_is_true": "Nothing is told as said that the provider never took, and nothing out of order.",
     "tenants_apart": "No tenant's data, key or credentials are used for another's conversation.",
+    "one_apology": "A person hears the apology at most once in a conversation.",
     "one_fallback": "A stranger gets the fallback at most once in its window.",
     "failure_reaches_a_human": "An answer that did not reach the person is passed to a human.",
     "dead_letters_explained": "What a dead letter was about has been answered or passed to a human.",
@@ -66,7 +67,7 @@ def _recorded(world: World) -> Iterator[tuple[Said, ConversationKey, int]]:
 
 
 def _is_closed_well(world: World, key: ConversationKey, number: int) -> bool:
-    answered = any(each.is_out for each in world.truth.covering(key, number))
+    answered = any(each.is_out and not each.promises for each in world.truth.covering(key, number))
     return answered or world.truth.passed_up_to(key) >= number or _was_passed_without_a_name(world, key, number)
 
 
@@ -172,7 +173,7 @@ def _history_is_true(world: World) -> Iterator[str]:
     out = {provider_id for answer in world.truth.answers.values() for provider_id in answer.posted.values()}
     for record in world.records.all():
         for entry in world.history.of(record.key.conversation_id):
-            ours = entry.author == Author.AI
+            ours = entry.author in (Author.AI, Author.SYSTEM)
             if ours and entry.provider_id is not None and entry.provider_id not in out:
                 yield f"{entry.position} names {entry.provider_id}, which was never taken"
 
@@ -182,6 +183,13 @@ def _one_fallback(world: World) -> Iterator[str]:
         for one, other in pairwise(moments):
             if other - one < FALLBACK_WINDOW.total_seconds() - _CLOCKS - 60.0 * world.scenario.pace:
                 yield f"{person} got it at {one:.0f} s and at {other:.0f} s"
+
+
+def _one_apology(world: World) -> Iterator[str]:
+    for key, answers in world.truth.out.items():
+        apologies = [each for each in answers if each.apology]
+        if len(apologies) > 1:
+            yield f"{key.conversation_id} hears it {len(apologies)} times"
 
 
 def _failure_reaches_a_human(world: World) -> Iterator[str]:
@@ -236,6 +244,7 @@ _CHECKS: Mapping[str, Callable[[World], Iterator[str]]] = {
     "no_message_answered_twice": _no_message_answered_twice,
     "history_is_complete": _history_is_complete,
     "history_is_true": _history_is_true,
+    "one_apology": _one_apology,
     "one_fallback": _one_fallback,
     "failure_reaches_a_human": _failure_reaches_a_human,
     "dead_letters_explained": _dead_letters_explained,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chalicelib.errors import Refused, TryAgain
 from chalicelib.model import Answer, Turn
 from chalicelib.ports import Secret, Toolbox
 from tests.simulation.faults import Fault
@@ -30,10 +31,13 @@ class Mind:
     def _thinks(self, turn: Turn, secrets: Sequence[Secret]) -> Answer:
         world, process = self.world, self.world.boundary.acting
         assert process is not None
-        if world.trouble() == Fault.ENGINE_HANDS_OFF:
-            return Answer(hand_off_reason="the person wants a human")
         process.saw = tuple(message.message_id for message in turn.waiting)
         world.shown(turn, secrets)
+        if world.scenario.poisoned == world.conversation_of(turn):
+            raise TryAgain("not now") if len(process.saw) % 2 else Refused("not ever")
+        if world.trouble() == Fault.ENGINE_HANDS_OFF:
+            says = "I ask a colleague." if len(process.saw) % 2 else ""
+            return Answer(text=says, hand_off_reason="the person wants a human")
         return Answer(text=_answer_text(world.scenario.manner, process.saw))
 
 

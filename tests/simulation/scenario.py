@@ -18,6 +18,9 @@ class Act(StrEnum):
     GETS_CONSENT = "another system notes that the person wants messages"
     HUMAN_WRITES = "a human writes through the provider's own console"
     ROTATES = "the provider's token is rotated"
+    ROTATES_AWAY = "the provider's token is rotated, and the old one is not kept"
+    STOPS = "the person writes STOP"
+    STARTS = "the person writes START"
     CLOSES = "the outbound engine closes the conversation"
 
 
@@ -64,6 +67,9 @@ class Scenario:
     rewritten: bool = False  #: the provider changes characters of a text that it lists
     mute: bool = False  #: our own address is not configured, so that nobody calls back
     retries: int = 3  #: how often the provider repeats a failed webhook
+    apologises: bool = False  #: the companies apologise when their AI fails for good
+    poisoned: int | None = None  #: the engine can never answer in this conversation
+    continues: bool = False  #: an answer leaves although the person has written since
 
     @property
     def is_calm(self) -> bool:
@@ -113,6 +119,9 @@ def drawn(seed: int) -> Scenario:
         rewritten=chance.random() < 0.1,
         mute=chance.random() < 0.15,
         retries=chance.choice((0, 1, 3, 3)),
+        apologises=chance.random() < 0.5,
+        poisoned=None if calm or chance.random() < 0.9 else chance.choice(conversations),
+        continues=not calm and chance.random() < 0.2,
     )
 
 
@@ -148,6 +157,9 @@ _ACTS = (
     (Act.GETS_CONSENT, 1),
     (Act.HUMAN_WRITES, 1),
     (Act.ROTATES, 1),
+    (Act.ROTATES_AWAY, 0.5),
+    (Act.STOPS, 1),
+    (Act.STARTS, 1),
     (Act.CLOSES, 0.3),
 )
 

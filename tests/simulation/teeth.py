@@ -182,6 +182,18 @@ def _drop_and_forget(store: Any, original: Any, seen: Any) -> Any:
     return dropped
 
 
+def _finish_without_a_promise(store: Any, original: Any, seen: Any, **named: Any) -> Any:
+    now = _now(store, seen)
+    if now.outgoing is not None:
+        store.put(replace(now, outgoing=replace(now.outgoing, hands_over=None)))
+    return original(store, seen, **named)
+
+
+def _commit_and_forget_the_apology(store: Any, original: Any, seen: Any, *arguments: Any, **named: Any) -> Any:
+    after = original(store, seen, *arguments, **named)
+    return store.put(replace(after, apologised=False)) if after is not None else None
+
+
 def _forget_when_finished(store: Any, original: Any, seen: Any, **named: Any) -> Any:
     finished = original(store, seen, **named)
     if finished is not None and not finished.somebody_waits:
@@ -507,6 +519,18 @@ PROTECTIONS: Sequence[Protection] = (
         "What was thought before is worth nothing.",
         _store(change_hands=_change_hands_within_an_epoch),
         "no_ai_after_a_takeover",
+    ),
+    Protection(
+        "a promised human comes",
+        "Whoever brings out an answer that promises a human hands over.",
+        _store(finish=_finish_without_a_promise),
+        "answered_or_handed_over",
+    ),
+    Protection(
+        "one apology is enough",
+        "COMMIT notes that an apology was made.",
+        _store(commit=_commit_and_forget_the_apology),
+        "one_apology",
     ),
     Protection(
         "a refusal reaches a human",

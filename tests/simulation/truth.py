@@ -37,6 +37,8 @@ class Committed:
     parts: int
     hands: int  #: how often hands had changed
     at: float
+    promises: bool = False  #: that a human answers: it is no answer itself
+    apology: bool = False
     posted: dict[int, str] = field(default_factory=dict)  #: provider ids by part
     posted_at: float = 0.0
     failed: bool = False  #: we were told that a part of it did not reach the person

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.lifecycle import RANK, may_follow
 from chalicelib.model import (
+    Author,
     Conversation,
     ConversationKey,
     Delivery,
@@ -99,18 +100,28 @@ class WitnessedConversations:
         hands = truth.hands[key]
         covered = tuple(truth.numbers[key][outgoing.after : outgoing.to])
         truth.answers[outgoing.token] = Committed(
-            key, outgoing.token, outgoing.after, outgoing.to, len(outgoing.parts), hands, self._world.now
+            key,
+            outgoing.token,
+            outgoing.after,
+            outgoing.to,
+            len(outgoing.parts),
+            hands,
+            self._world.now,
+            promises=outgoing.hands_over is not None,
+            apology=outgoing.author == Author.SYSTEM,
         )
         if before.handed_off:
             truth.broken("no_ai_after_a_takeover", f"an answer to {covered} is committed while a human owns")
         if process is None:
             return
+        if process.hands_read.get(key) != hands:
+            truth.broken("no_ai_after_a_takeover", f"an answer to {covered} was thought before hands changed")
+        if outgoing.author == Author.SYSTEM:
+            return
         if process.saw_mutilated:
             truth.broken("covers_what_was_shown", f"{process.saw_mutilated} was shown mutilated")
         if process.saw != covered:
             truth.broken("covers_what_was_shown", f"the engine saw {process.saw}, the answer covers {covered}")
-        if process.hands_read.get(key) != hands:
-            truth.broken("no_ai_after_a_takeover", f"an answer to {covered} was thought before hands changed")
         self._world.committed(before, outgoing)
 
     def claim(self, key: ConversationKey, *, claim: str, at: datetime) -> Claim:
@@ -140,6 +151,8 @@ class WitnessedConversations:
         before = self._store.get(seen.key)
         finished = self._store.finish(seen, at=at)
         self._compared(before, seen.key)
+        if finished is not None and before is not None and finished.epoch != before.epoch:
+            self._truth.hands[seen.key] += 1
         process = self._acting()
         if process is not None:
             process.owes = seen.key if finished is not None and finished.somebody_waits else None

@@ -18,7 +18,7 @@ from chalicelib.ports import Secret
 from chalicelib.tools import ToolTable
 from tests.simulation.acts import ACTS
 from tests.simulation.boundary import Boundary
-from tests.simulation.cast import BURSTS, OWN, conversation, credentials, tenant
+from tests.simulation.cast import BURSTS, OWN, conversation, credentials, person, tenant
 from tests.simulation.cheap import CheapReferences, CheapSplitter, CheapWebhooks
 from tests.simulation.clockwork import Clockwork, Died, Process, identity
 from tests.simulation.faults import Fault, Faults
@@ -26,7 +26,7 @@ from tests.simulation.machines import CachedSecrets, CachedTenants, Machine
 from tests.simulation.mind import Mind
 from tests.simulation.provider import Provider, Senders, Taken
 from tests.simulation.queues import SeenQueues
-from tests.simulation.scenario import KNOWN, Event, Scenario
+from tests.simulation.scenario import CONVERSATIONS, KNOWN, Event, Scenario
 from tests.simulation.truth import Committed, Said, Truth
 from tests.simulation.witnesses import SearchableHistory, WitnessedConversations, WitnessedHistory
 from tests.twins import webhooks
@@ -63,7 +63,8 @@ class World:
         self.references = CheapReferences()
         self.provider = Provider(self)
         self.secrets: dict[str, tuple[Secret, ...]] = {}
-        self.tenants = {(Channel.WHATSAPP, each.address): each for each in (tenant(0), tenant(1))}
+        players = [tenant(each, apologises=scenario.apologises, continues=scenario.continues) for each in range(2)]
+        self.tenants = {(Channel.WHATSAPP, each.address): each for each in players}
         self.machines = [self._machine(skew, identifiers) for skew in scenario.skews]
         self._names = count(1)
         for number in range(2):
@@ -279,6 +280,12 @@ class World:
             if message.text != said.text and (said.acknowledged or not said.text.startswith(message.text)):
                 process.saw_mutilated = message.message_id
         self._spoken(turn, key)
+
+    def conversation_of(self, turn: Turn) -> int:
+        """The number of the conversation, by the message that waits."""
+        said = self.truth.said[turn.waiting[0].message_id]
+        both = [(person(who), OWN[number]) for who, number in CONVERSATIONS]
+        return both.index((said.person, said.own_address))
 
     def _spoken(self, turn: Turn, key: ConversationKey) -> None:
         truth, newest = self.truth, 0

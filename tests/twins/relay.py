@@ -111,6 +111,9 @@ class Process:
     def take_over(self, *args: Any, **options: Any) -> Conversation | None:
         return self._joined(handoff.take_over)(*args, **options)
 
+    def give_up(self, *args: Any, **options: Any) -> Conversation | None:
+        return self._joined(handoff.give_up)(*args, **options)
+
     def pass_on(self, *args: Any, **options: Any) -> bool:
         return self._joined(handoff.pass_on)(*args, **options)
 
@@ -149,7 +152,20 @@ class Process:
 
 
 _PORTS = frozenset(each.name for each in fields(Ports))
-_PARTS = frozenset({"bursts", "callback_url", "draw", "pass_on", "patience", "route", "settle", "take_in", "take_over"})
+_PARTS = frozenset(
+    {
+        "bursts",
+        "callback_url",
+        "draw",
+        "give_up",
+        "pass_on",
+        "patience",
+        "route",
+        "settle",
+        "take_in",
+        "take_over",
+    }
+)
 _JOINED = _PORTS | _PARTS
 
 

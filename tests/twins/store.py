@@ -8,7 +8,8 @@ from typing import Any
 
 from chalicelib.context import iso
 from chalicelib.errors import TryAgain
-from chalicelib.model import Conversation, ConversationKey, Outgoing, OutgoingState, Part, Status, Waiting
+from chalicelib.lifecycle import ends_with
+from chalicelib.model import Author, Conversation, ConversationKey, Outgoing, OutgoingState, Part, Status, Waiting
 from chalicelib.ports import Claim, Clock, Identifiers, Recorded
 
 MOST_WAITING = 20
@@ -97,7 +98,7 @@ class TwinConversations:
                 return now if now.outgoing.token == outgoing.token else None
             moved = (now.answered, now.epoch) != (seen.answered, seen.epoch)
             newer_waits = now.received != outgoing.to and not newer_may_wait
-            if moved or now.handed_off or newer_waits or _is_closed(now):
+            if moved or newer_waits or not _may_be_sent(now):
                 return None
             return self._change(
                 now,
@@ -106,6 +107,7 @@ class TwinConversations:
                 status=Status.AI_RESPONSE_READY.value,
                 waiting=now.waiting[len(seen.waiting) :],
                 overflowing=now.overflowing and newer_may_wait,
+                apologised=now.apologised or outgoing.author == Author.SYSTEM,
                 **_NO_RESCUES,
             )
 
@@ -142,10 +144,10 @@ class TwinConversations:
             return self._change(now, outgoing=replace(now.outgoing, parts=tuple(parts), claimed_at=claimed_at))
 
     def finish(self, seen: Conversation, *, at: datetime) -> Conversation | None:
-        return self._end_outgoing(seen, status=Status.AI_RESPONSE_SENT)
+        return self._end_outgoing(seen, is_out=True)
 
     def drop(self, seen: Conversation) -> Conversation | None:
-        return self._end_outgoing(seen, status=None)
+        return self._end_outgoing(seen, is_out=False)
 
     def release(self, seen: Conversation) -> Conversation | None:
         with self._at_hand:
@@ -185,7 +187,7 @@ class TwinConversations:
                 return None
             return self._change(now, rescues=now.rescues + 1, rescued_at=at)
 
-    def _end_outgoing(self, seen: Conversation, *, status: Status | None) -> Conversation | None:
+    def _end_outgoing(self, seen: Conversation, *, is_out: bool) -> Conversation | None:
         assert seen.outgoing is not None, "only an answer on its way can end"
         with self._at_hand:
             now = self.get(seen.key)
@@ -193,14 +195,18 @@ class TwinConversations:
                 return None
             changes: dict[str, Any] = {"outgoing": None}
             same_hands = now.epoch == now.outgoing.epoch
-            if status is None:
+            hands_over = now.outgoing.hands_over if is_out and same_hands else None
+            if hands_over:
+                reason = now.handed_off_reason or hands_over
+                changes |= {"handed_off": True, "handed_off_reason": reason, "epoch": now.epoch + 1}
+            if not is_out or hands_over:
                 changes["untold"] = True
-            if status is None or now.untold or not same_hands:
+            if not is_out or hands_over or now.untold or not same_hands:
                 changes["unanswered_since"] = now.unanswered_since or self._clock()
             else:
                 changes["unanswered_since"] = self._oldest_waits_since(now)
-            if status is not None and same_hands and now.status == Status.AI_RESPONSE_READY:
-                changes["status"] = status.value
+            if is_out and same_hands:
+                changes["status"] = ends_with(now.outgoing).get(now.status, now.status)
             return self._change(now, **changes, **_NO_RESCUES)
 
     def _oldest_waits_since(self, now: Conversation) -> datetime | None:

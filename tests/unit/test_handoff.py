@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.errors import TryAgain
-from chalicelib.model import Author, ConversationKey, Spoken, Status
+from chalicelib.errors import Refused, TryAgain
+from chalicelib.model import Answer, Author, ConversationKey, Spoken, Status
 from tests.twins import cast
 from tests.twins.relay import TwinRelay, opened
 
@@ -167,3 +167,102 @@ class TestGiveBack:
         relay.give_back()
         relay.run_until_quiet(sweeping=True)
         assert relay.provider.asked == 0
+
+
+class TestGiveUp:
+    @pytest.fixture
+    def relay(self) -> TwinRelay:
+        relay = TwinRelay(tenant=cast.tenant(apology_text="Sorry! Somebody of {company_name} will answer."))
+        opened(relay)
+        return relay
+
+    APOLOGY = "Sorry! Somebody of Cucumber Recruitment will answer."
+
+    def test_the_person_is_told_before_a_human_gets_it(self, relay: TwinRelay) -> None:
+        relay.engine.says(Refused("insufficient_quota"))
+        relay.hear(1)
+        relay.run_until_quiet()
+        assert relay.provider.texts == [self.APOLOGY]
+        after = relay.the_conversation()
+        assert (after.handed_off, after.handed_off_reason) == (True, "ai_failed:insufficient_quota")
+        assert (after.status, after.unanswered_since, after.outgoing) == (Status.AI_FAILED, None, None)
+        (message,) = relay.handed_over
+        assert (message.reason, message.context.message.body) == ("ai_failed:insufficient_quota", "message 1")
+
+    def test_the_history_says_that_the_system_wrote_it(self, relay: TwinRelay) -> None:
+        relay.engine.says(Refused("insufficient_quota"))
+        relay.hear(1)
+        relay.run_until_quiet()
+        written = relay.history.of(cast.CONVERSATION_ID)
+        assert [(each.author, each.text) for each in written][1:] == [(Author.SYSTEM, self.APOLOGY)]
+
+    def test_nobody_hears_it_twice(self, relay: TwinRelay) -> None:
+        for number in (1, 2):
+            relay.engine.says(Refused("insufficient_quota"))
+            relay.hear(number)
+            relay.run_until_quiet()
+            relay.give_back()
+        assert relay.provider.texts == [self.APOLOGY]
+        assert [message.reason for message in relay.handed_over] == ["ai_failed:insufficient_quota"] * 2
+
+    def test_a_human_who_takes_over_first_makes_it_needless(self, relay: TwinRelay) -> None:
+        relay.engine.says(Refused("insufficient_quota"))
+        relay.hear(1)
+        relay.clock.advance(seconds=30)
+        relay.work_off("whatsapp-replies")
+        relay.take_over(reason="asked")
+        relay.run_until_quiet(sweeping=True)
+        assert relay.provider.texts == []
+        assert [message.reason for message in relay.handed_over] == ["ai_failed:insufficient_quota"]
+
+    def test_who_writes_again_before_it_is_out_is_a_humans_business_too(self, relay: TwinRelay) -> None:
+        relay.engine.says(Refused("insufficient_quota"))
+        relay.hear(1)
+        relay.clock.advance(seconds=30)
+        relay.work_off("whatsapp-replies")
+        relay.hear(2)
+        relay.run_until_quiet()
+        assert relay.provider.texts == [self.APOLOGY]
+        assert relay.handed_over[-1].context.message.body == "message 2"
+        assert relay.the_conversation().unanswered_since is None
+
+    def test_a_human_gets_it_also_where_the_provider_refuses_the_apology(self, relay: TwinRelay) -> None:
+        relay.engine.says(Refused("insufficient_quota"))
+        relay.provider.reacts(Refused("21211"))
+        relay.hear(1)
+        relay.run_until_quiet()
+        after = relay.the_conversation()
+        assert (after.handed_off_reason, after.status) == ("ai_failed:insufficient_quota", Status.SEND_FAILED)
+        assert len(relay.handed_over) == 1
+
+    def test_who_is_rescued_in_vain_gets_it_too(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        for _ in range(60):
+            if relay.the_conversation().apologised:
+                break
+            relay.queues.waiting.clear()
+            relay.clock.advance(seconds=60)
+            relay.sweep()
+        relay.run_until_quiet()
+        assert relay.provider.texts == [self.APOLOGY]
+        assert [message.reason for message in relay.handed_over] == ["ai_failed:no_answer"]
+
+    def test_who_wants_no_messages_does_not_get_it(self, relay: TwinRelay) -> None:
+        relay.engine.says(Refused("insufficient_quota"))
+        relay.hear(1)
+        relay.clock.advance(seconds=30)
+        relay.work_off("whatsapp-replies")
+        relay.hear(2, "STOP", OptOutType="STOP")
+        relay.run_until_quiet(sweeping=True)
+        assert relay.provider.texts == []
+        assert relay.the_conversation().unanswered_since is None
+
+    def test_an_answer_may_promise_a_human_too(self, relay: TwinRelay) -> None:
+        relay.engine.says(Answer(text="I ask a colleague.", hand_off_reason="wants a human"))
+        relay.hear(1)
+        relay.run_until_quiet()
+        assert relay.provider.texts == ["I ask a colleague."]
+        after = relay.the_conversation()
+        assert (after.handed_off_reason, after.status) == ("wants a human", Status.HANDED_OFF_TO_HUMAN)
+        assert [message.reason for message in relay.handed_over] == ["wants a human"]
+        assert relay.journal.of("handed_off")[0]["reason"] == "asked_by_ai"

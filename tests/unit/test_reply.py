@@ -8,7 +8,18 @@ import pytest
 
 from chalicelib.context import Context
 from chalicelib.errors import Refused, TryAgain, Unconfirmed
-from chalicelib.model import AiSettings, Answer, Author, Channel, Conversation, ConversationKey, Spoken, Status, Turn
+from chalicelib.model import (
+    AiSettings,
+    Answer,
+    Author,
+    Channel,
+    Conversation,
+    ConversationKey,
+    OnNewMessage,
+    Spoken,
+    Status,
+    Turn,
+)
 from tests.twins import cast
 from tests.twins.clock import START
 from tests.twins.engine import USAGE
@@ -230,6 +241,31 @@ class TestThink:
         relay.hear(1)
         relay.run_until_quiet()
         assert relay.the_conversation().handed_off_reason == "ai_failed:unknown_engine"
+
+
+class TestNewMessage:
+    """The person writes while the engine is thinking."""
+
+    def _interrupted(self, relay: TwinRelay) -> None:
+        def thinks(turn: Turn) -> Answer:
+            relay.hear(2)
+            return Answer(text="You said: message 1", usage=USAGE)
+
+        relay.engine.says(thinks)
+        relay.hear(1)
+        relay.run_until_quiet()
+
+    def test_the_answer_is_thrown_away_and_one_answer_covers_everything(self, relay: TwinRelay) -> None:
+        self._interrupted(relay)
+        assert relay.provider.texts == ["You said: message 1 / message 2"]
+        assert len(relay.journal.of("turn_discarded")) == 1
+
+    def test_a_tenant_may_have_it_sent_and_the_newer_message_answered_after_it(self, relay: TwinRelay) -> None:
+        relay.tenants.put(cast.tenant(on_new_message=OnNewMessage.SEND_THEN_CONTINUE))
+        self._interrupted(relay)
+        assert relay.provider.texts == ["You said: message 1", "You said: message 2"]
+        assert relay.journal.of("turn_discarded") == []
+        assert relay.the_conversation().unanswered_since is None
 
 
 class TestFailures:
