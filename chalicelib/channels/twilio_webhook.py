@@ -20,6 +20,17 @@ _SIGNING_FIELDS = ("twilio_auth_token", "auth_token", "shared_key_secret")
 #: A form with more fields than this is not Twilio's.
 _MOST_FIELDS = 1_000
 
+#: Characters of an identifier. Twilio signs names and values joined without a mark between them, so whoever moves a
+#: border of a captured form keeps its signature; a longer identifier is one that has swallowed the next parameter.
+#: Source: Twilio glossary, "String Identifier (SID)".
+_LONGEST_SID = 34
+
+#: Characters of an address, business-scoped user ids included. Source: Twilio changelog of 2026-07-20.
+_LONGEST_ADDRESS = 140
+
+#: Characters of an error code that are kept; Twilio's have five.
+_LONGEST_CODE = 10
+
 #: Twilio's words for what becomes of a message. Source: Messages resource, "Message status values".
 _DELIVERY = {
     "accepted": Delivery.QUEUED,  # taken, no sender chosen yet (Messaging Services)
@@ -45,6 +56,13 @@ class _Form(dict[str, list[str]]):
         values = self.get(name)
         return values[0] if values else ""
 
+    def sid(self, name: str) -> str:
+        """Raises Rejected (400) for what is longer than any identifier of Twilio's."""
+        found = self.first(name)
+        if len(found) > _LONGEST_SID:
+            raise Rejected(400, "identifier_too_long", "the form holds an identifier that is not Twilio's")
+        return found
+
     def flat(self) -> dict[str, str]:
         return {name: values[0] if len(values) == 1 else "\n".join(values) for name, values in self.items()}
 
@@ -66,10 +84,8 @@ class TwilioWebhook:
     def parse(self, request: Request, *, at: datetime) -> Inbound:
         """Raises Rejected: 400 for a body that is not a message, 403 for one that names nobody we could believe."""
         form = _form(request.body)
-        sender, recipient = _bare(form.first("From")), _bare(form.first("To"))
-        if not sender or not recipient:
-            raise Rejected(403, "addresses_missing", "the signature is missing or wrong")
-        message_id = form.first("MessageSid") or form.first("SmsMessageSid") or form.first("SmsSid")
+        sender, recipient = _ends(form)
+        message_id = form.sid("MessageSid") or form.sid("SmsMessageSid") or form.sid("SmsSid")
         if not message_id:
             raise Rejected(400, "message_id_missing", "the form has no MessageSid")
         text = _text(form)
@@ -82,28 +98,28 @@ class TwilioWebhook:
             received_at=at,
             media=tuple(_media(form)),
             other_addresses=tuple(_other_addresses(form, sender)),
-            sender_pool=form.first("MessagingServiceSid") or None,
+            sender_pool=form.sid("MessagingServiceSid") or None,
             opt_out=_opt_out(form),
             raw={name: value for name, value in form.flat().items() if name != "Body" or value != text},
         )
 
     def parse_status(self, request: Request) -> StatusUpdate:
-        """Raises Rejected (400) for a body that is not a delivery callback."""
+        """Raises Rejected: 400 for a body that is not a delivery callback, 403 for one that names nobody."""
         form = _form(request.body)
-        provider_id = form.first("MessageSid") or form.first("SmsSid")
+        provider_id = form.sid("MessageSid") or form.sid("SmsSid")
         word = form.first("MessageStatus") or form.first("SmsStatus")
         if not provider_id or not word:
             raise Rejected(400, "status_missing", "the form has no MessageSid or no MessageStatus")
-        own_address, person = form.first("From"), form.first("To")
-        is_whatsapp = whatsapp.PREFIX in (own_address + person)
+        own_address, person = _ends(form)
+        is_whatsapp = whatsapp.PREFIX in (form.first("From") + form.first("To"))
         return StatusUpdate(
             channel=Channel.WHATSAPP if is_whatsapp else Channel.SMS,
             provider_id=provider_id,
             status=_DELIVERY.get(word.lower(), Delivery.UNKNOWN),
-            own_address=_bare(own_address),
-            person=_bare(person),
-            sender_pool=form.first("MessagingServiceSid") or None,
-            error_code=form.first("ErrorCode") or None,
+            own_address=own_address,
+            person=person,
+            sender_pool=form.sid("MessagingServiceSid") or None,
+            error_code=form.first("ErrorCode")[:_LONGEST_CODE] or None,
         )
 
     def acknowledgement(self, text: str | None) -> str:
@@ -144,8 +160,22 @@ def _signatures(request: Request, secrets: Sequence[Secret]) -> Iterator[str]:
 
 
 def _spellings(urls: Sequence[str]) -> list[str]:
-    parsed = [urlsplit(url) for url in urls]
-    return list(dict.fromkeys([*urls, *map(remove_port, parsed), *map(add_port, parsed)]))
+    return list(dict.fromkeys([*urls, *(spelling for url in urls for spelling in _with_port_or_without(url))]))
+
+
+def _with_port_or_without(url: str) -> Sequence[str]:
+    try:
+        return remove_port(urlsplit(url)), add_port(urlsplit(url))
+    except ValueError:  # a Host header may hold anything
+        return ()
+
+
+def _ends(form: _Form) -> tuple[str, str]:
+    """Who sent it and to whom. Raises Rejected (403) without the two, and for what no address is as long as."""
+    ends = _bare(form.first("From")), _bare(form.first("To"))
+    if not all(0 < len(each) <= _LONGEST_ADDRESS for each in ends):
+        raise Rejected(403, "addresses_missing", "the signature is missing or wrong")
+    return ends
 
 
 def _bare(address: str) -> str:
@@ -155,7 +185,7 @@ def _bare(address: str) -> str:
 def _other_addresses(form: _Form, sender: str) -> Iterator[str]:
     """A business-scoped user id beside the phone number. Source: Twilio changelog of 2026-07-20."""
     other = _bare(form.first("ExternalUserId"))
-    if other and other != sender:
+    if other != sender and 0 < len(other) <= _LONGEST_ADDRESS:
         yield other
 
 
@@ -185,7 +215,7 @@ def _media(form: _Form) -> Iterator[Media]:
     """Source: Twilio, "Webhook request": `MediaUrl0`, `MediaContentType0` and so on, `NumMedia` of them."""
     count = form.first("NumMedia")
     name = form.first("Body") if form.first("MessageType") == "document" else ""
-    for index in range(min(int(count), 10) if count.isdecimal() else 0):
+    for index in range(min(int(count), 10) if count.isdecimal() and len(count) <= 2 else 0):
         url = form.first(f"MediaUrl{index}")
         if url:
             yield Media(url, form.first(f"MediaContentType{index}"), name)

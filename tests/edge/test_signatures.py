@@ -1,7 +1,7 @@
 """Nothing is taken in that Twilio did not sign with a token of the tenant or of the conversation."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +9,10 @@ import pytest
 
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.secrets import SecretsManager
+from chalicelib.channels import INCOMING
+from chalicelib.errors import Rejected
+from chalicelib.model import Channel, Inbound
+from chalicelib.ports import Request
 from chalicelib.wiring import relay
 from tests import signing
 from tests.edge.stage import (
@@ -16,6 +20,7 @@ from tests.edge.stage import (
     OTHER_TOKEN,
     OTHER_TWILIO_SECRET,
     OWN,
+    PERSON,
     TOKEN,
     TWILIO_SECRET,
     Stage,
@@ -69,20 +74,94 @@ def test_a_signature_for_another_url_is_refused(conversation: Stage, address: st
     assert refused(conversation.post("/whatsapp", BODY, url=address.format(base=conversation.base_url)))
 
 
-def test_every_single_byte_of_a_body_counts(conversation: Stage) -> None:
-    body = b"MessageSid=SM1&From=whatsapp%3A%2B447700900101&To=whatsapp%3A%2B447700900001&Body=Yes+%26+no&NumMedia=0"
-    made = signing.signature(f"{conversation.base_url}/whatsapp", body, TOKEN)
-    headers = {"Content-Type": signing.FORM, signing.HEADER: made}
-    accepted = []
-    for at, byte in enumerate(body):
-        changed = body[:at] + bytes([byte ^ 1]) + body[at + 1 :]
-        if conversation.request("POST", "/whatsapp", changed, headers).status_code == 200:
-            accepted.append(changed)
-    assert accepted == []
-
-
 def test_the_body_that_was_signed_is_accepted(conversation: Stage) -> None:
     assert conversation.post("/whatsapp", BODY).status_code == 200
+
+
+def test_a_captured_message_does_not_become_another_by_moving_where_its_parameters_end(conversation: Stage) -> None:
+    """Twilio signs names and values joined without a mark between them, so these two forms have one signature."""
+    first = f"MessageSid=SM{'0' * 32}&NumMedia=0&Body=hello&From=whatsapp%3A{PERSON}&To=whatsapp%3A{OWN}"
+    captured = first.replace("+", "%2B").encode()
+    moved = captured.replace(b"&NumMedia=0", b"NumMedia0")
+    assert signing.signature("https://x", captured, TOKEN) == signing.signature("https://x", moved, TOKEN)
+    assert conversation.post("/whatsapp", captured).status_code == 200
+    assert conversation.post("/whatsapp", moved).status_code == 400
+    assert conversation.record()["received"] == 1
+
+
+# --- every change of what was signed
+
+CAPTURED = payload("sms_text_with_places")
+CAPTURED_AT = "https://relay.example.com/sms"
+SIGNED = signing.signature(CAPTURED_AT, CAPTURED, TOKEN)
+
+
+def _changes(whole: bytes) -> Iterator[bytes]:
+    """Every byte in turn with each of its bits turned over, gone, and doubled."""
+    for at, byte in enumerate(whole):
+        yield from (whole[:at] + bytes([byte ^ 1 << bit]) + whole[at + 1 :] for bit in range(8))
+        yield whole[:at] + whole[at + 1 :]
+        yield whole[: at + 1] + whole[at:]
+
+
+def _verifies(*, body: bytes = CAPTURED, url: str = CAPTURED_AT, signature: str = SIGNED) -> bool:
+    request = Request(urls=(url,), headers={"x-twilio-signature": signature}, body=body)
+    try:
+        return INCOMING[Channel.SMS].verify(request, [{"twilio_auth_token": TOKEN}])
+    except Rejected:
+        return False
+
+
+def _parsed(body: bytes) -> Inbound | None:
+    try:
+        return INCOMING[Channel.SMS].parse(Request(urls=(), headers={}, body=body), at=datetime.now(UTC))
+    except Rejected:
+        return None
+
+
+def test_what_was_captured_verifies() -> None:
+    assert _verifies()
+
+
+def test_no_other_signature_verifies_whichever_byte_is_changed() -> None:
+    changed = (each.decode("latin-1") for each in _changes(SIGNED.encode()))
+    assert [each for each in changed if each != SIGNED and _verifies(signature=each)] == []
+
+
+def test_no_other_url_verifies_whichever_byte_is_changed() -> None:
+    """But for `https` in capitals, which names the same place. Source: RFC 3986, 3.1."""
+    changed = (each.decode("latin-1") for each in _changes(CAPTURED_AT.encode()))
+    accepted = [each for each in changed if _verifies(url=each)]
+    assert {each[:5].lower() + each[5:] for each in accepted} == {CAPTURED_AT}
+
+
+def test_parameters_of_which_a_byte_is_changed_verify_only_where_they_name_the_same_message() -> None:
+    """A border between name and value that is gone leaves what Twilio signs as it was: then it is a duplicate."""
+    meant = _parsed(CAPTURED)
+    assert meant is not None
+    accepted = [found for each in _changes(CAPTURED) if _verifies(body=each) and (found := _parsed(each))]
+    assert {(each.message_id, each.sender, each.recipient) for each in accepted} == {
+        (meant.message_id, meant.sender, meant.recipient)
+    }
+    assert {each.text for each in accepted} == {meant.text, ""}
+
+
+def test_at_the_door_every_changed_byte_of_signature_and_parameters_is_refused(stage: Stage) -> None:
+    made = signing.signature(f"{stage.base_url}/sms", CAPTURED, TOKEN)
+    headers = {"Content-Type": signing.FORM}
+    before = stage.all_that_is_written()
+    accepted = []
+    for at in range(len(made)):
+        spoiled = made[:at] + ("A" if made[at] != "A" else "B") + made[at + 1 :]
+        if not refused(stage.request("POST", "/sms", CAPTURED, headers | {signing.HEADER: spoiled})):
+            accepted.append(spoiled)
+    for at, byte in enumerate(CAPTURED):
+        changed = CAPTURED[:at] + bytes([byte ^ 1]) + CAPTURED[at + 1 :]
+        response = stage.request("POST", "/sms", changed, headers | {signing.HEADER: made})
+        if response.status_code not in (400, 403):
+            accepted.append(changed)
+    assert accepted == []
+    assert stage.all_that_is_written() == before
 
 
 # --- how it may come in
