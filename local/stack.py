@@ -229,6 +229,7 @@ class Child:
         feed: Feed | None = None,
         source: str | None = None,
         verbose: bool = False,
+        directory: Path = PROJECT,
     ) -> None:
         self.name = name
         self._feed, self._source, self._verbose = feed, source, verbose
@@ -237,7 +238,7 @@ class Child:
         self._log = (logs / f"{name}.log").open("a", encoding="utf-8")
         self._process = subprocess.Popen(
             command,
-            cwd=PROJECT,
+            cwd=directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -288,6 +289,11 @@ class Child:
         """Sends SIGTERM to the process, if it still runs."""
         if self._process.poll() is None:
             self._process.terminate()
+
+    def kill(self) -> None:
+        """Ends it as a power cut would, whatever it is doing; raises StackFailed when it has ended by itself."""
+        self.check()
+        self.end(until=time.monotonic())
 
     def end(self, until: float) -> None:
         """Waits for the end until that moment of the monotonic clock, then ends it and whatever it started."""

@@ -123,6 +123,21 @@ def test_log_lines_go_to_the_feed_and_the_rest_to_a_file(start: Start, feed: Fee
     assert (tmp_path / "piece0.log").read_text() == "127.0.0.1 GET /health\n"
 
 
+def test_a_killed_child_has_no_time_to_do_anything_else(start: Start, tmp_path: Path) -> None:
+    child = start("import time, atexit; atexit.register(print, 'bye'); print('ready x'); time.sleep(60)")
+    child.wait_until_ready()
+    child.kill()
+    assert (tmp_path / "piece0.log").read_text() == "ready x\n"
+
+
+def test_a_child_that_has_ended_by_itself_cannot_be_killed_unnoticed(start: Start) -> None:
+    child = start("raise SystemExit(3)")
+    with suppress(StackFailed):
+        child.wait_until_done()
+    with pytest.raises(StackFailed, match="ended by itself"):
+        child.kill()
+
+
 def test_a_child_that_will_not_end_is_ended_by_force(start: Start) -> None:
     stubborn = start(
         f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready stubborn'); {FOREVER}"
