@@ -30,6 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=float, default=Plan.seconds, help="how long people write (default %(default)s)"
     )
+    parser.add_argument(
+        "--patience", type=float, default=Plan.patience, help="1 waits as long as on AWS (default %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="(default %(default)s)")
     parser.add_argument("--source", type=Path, default=PROJECT, help="where the application is taken from")
     parser.add_argument("--most", type=int, default=3, help="teeth: seeds for each protection (default %(default)s)")
@@ -45,9 +48,8 @@ def _people(text: str) -> int:
 
 
 def _plan(parsed: argparse.Namespace) -> Plan:
-    return Plan(
-        seed=parsed.seed, people=parsed.people, messages=parsed.messages, kills=parsed.kills, seconds=parsed.seconds
-    )
+    names = ("seed", "people", "messages", "kills", "seconds", "patience")
+    return Plan(**{name: getattr(parsed, name) for name in names})
 
 
 if __name__ == "__main__":

@@ -148,10 +148,13 @@ class Plan:
 
     def _troubles(self, random: Random) -> Iterator[tuple[float, Trouble]]:
         for stand_in, kinds in _TROUBLES.items():
-            orders = [{"kind": kind, **details} for _, kind, details in kinds]
+            orders = [{"kind": kind, **self._hurried(details)} for _, kind, details in kinds]
             weights = [weight for weight, _, _ in kinds]
             for order in random.choices(orders, weights, k=round(self.messages * _TROUBLED[stand_in])):
                 yield random.uniform(0, self.seconds), Trouble(stand_in, order)
+
+    def _hurried(self, details: dict[str, Any]) -> dict[str, Any]:
+        return {name: value * self.patience if name == "seconds" else value for name, value in details.items()}
 
     def _kills(self, random: Random) -> Iterator[tuple[float, Kill]]:
         """The last comes when the people are through, so that what they wrote last is met as well."""
@@ -165,12 +168,11 @@ class Plan:
 #: How many faults are ordered, for each message.
 _TROUBLED = {"twilio": 0.2, "openai": 0.08}
 
-#: Seconds count for a patience of a tenth: the provider's deadline is 0.8 s then, a function's timeout 10 s.
-#: Each kind with its weight.
+#: Each kind with its weight. Seconds shrink with the patience: the provider's deadline is 8, a turn's timeout 100.
 _TROUBLES: dict[str, list[tuple[int, str, dict[str, Any]]]] = {
     "twilio": [
-        (6, "accept_then_timeout", {"seconds": 2}),
-        (3, "timeout", {"seconds": 2}),
+        (6, "accept_then_timeout", {"seconds": 20}),
+        (3, "timeout", {"seconds": 20}),
         (4, "http_500", {}),
         (3, "http_429", {}),
         (6, "lose_callbacks", {}),
@@ -182,9 +184,9 @@ _TROUBLES: dict[str, list[tuple[int, str, dict[str, Any]]]] = {
     "openai": [
         (2, "http_429", {}),
         (2, "http_500", {}),
-        (2, "timeout", {"seconds": 2}),
-        (3, "slow", {"seconds": 3}),
-        (3, "slow", {"seconds": 13}),
+        (2, "timeout", {"seconds": 20}),
+        (3, "slow", {"seconds": 30}),
+        (3, "slow", {"seconds": 130}),
         (1, "garbage", {}),
         (1, "conversation_locked", {}),
     ],
