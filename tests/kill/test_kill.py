@@ -12,7 +12,7 @@ def test_whoever_is_killed_everybody_is_answered_once_or_given_to_a_human() -> N
     assert not outcome.violations, outcome.told()
     evidence = outcome.evidence
     answered = sum(len(tokens) for case in evidence.cases for _, tokens in case.answers)
-    assert answered > evidence.plan.messages / 2, "a run in which nobody is answered shows nothing"
+    assert answered > evidence.plan.messages / 4, "a run in which hardly anybody is answered shows nothing"
     for action in ("message_duplicate", "message_reconciled", "answer_settled"):
         assert evidence.actions(action) > 0, action
 
