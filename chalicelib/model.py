@@ -245,6 +245,7 @@ class Tenant:
     on_new_message: OnNewMessage = OnNewMessage.RESTART
     unknown_senders: UnknownSender = UnknownSender.FALLBACK
     messaging_service: str | None = None
+    sms_max_segments: int | None = None  #: of one message; a longer answer is several messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -289,8 +289,8 @@ class Providers(Protocol):
 
 
 class Splitter(Protocol):
-    def split(self, channel: Channel, text: str) -> Sequence[str]:
-        """The text in the channel's format, in parts that the provider takes."""
+    def split(self, channel: Channel, text: str, *, tenant: Tenant | None) -> Sequence[str]:
+        """A text in Markdown in the channel's format, in parts that the provider takes and the tenant wants."""
         ...
 
 

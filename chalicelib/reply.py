@@ -254,7 +254,7 @@ def _outgoing(taken: _Taken, answer: Answer, splitter: Splitter, at: datetime, t
         sender=newest.recipient,
         recipient=newest.sender,
         sender_pool=newest.sender_pool,
-        parts=tuple(Part(text) for text in splitter.split(newest.channel, answer.text)),
+        parts=tuple(Part(text) for text in splitter.split(newest.channel, answer.text, tenant=taken.tenant)),
         committed_at=at,
         newest_at=newest.received_at,
         usage=answer.usage,

@@ -11,7 +11,7 @@ from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory
 from chalicelib.aws.queues import SqsQueues
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.tenants import DynamoTenants
-from chalicelib.channels import FORMATS, Splitter, incoming
+from chalicelib.channels import incoming
 from chalicelib.config import Settings
 from chalicelib.context import Context
 from chalicelib.engines import EngineTable
@@ -29,6 +29,7 @@ from chalicelib.ports import (
     Route,
     Secret,
     Settle,
+    Splitter,
     TakeIn,
     TakeOver,
     Tools,
@@ -201,7 +202,9 @@ class Relay:
 
     @cached_property
     def splitter(self) -> Splitter:
-        return Splitter(FORMATS)
+        from chalicelib.channels.formats import FORMATS, FormattedParts
+
+        return FormattedParts(FORMATS)
 
     @cached_property
     def providers(self) -> Providers:

@@ -248,6 +248,7 @@ def tenant_of(item: Item) -> Tenant | None:
         on_new_message=OnNewMessage(newer) if newer in set(OnNewMessage) else OnNewMessage.RESTART,
         unknown_senders=UnknownSender(wish) if wish in set(UnknownSender) else UnknownSender.FALLBACK,
         messaging_service=_text(item, "messaging_service_sid") or None,
+        sms_max_segments=_count(item, "sms_max_segments"),
     )
 
 
@@ -406,6 +407,11 @@ def _number(item: Item, name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, Decimal | int | float):
         return None
     return int(value)
+
+
+def _count(item: Item, name: str) -> int | None:
+    value = _number(item, name)
+    return value if value is not None and value > 0 else None
 
 
 def _seconds(item: Item, name: str) -> timedelta | None:

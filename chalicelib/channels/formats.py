@@ -1,93 +1,68 @@
-"""How a text is cut into messages that a provider takes: at a paragraph, a line, a sentence or a word."""
+"""How an answer looks on each channel, and the messages that it is sent in."""
 
-import re
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-_FENCE = "```"
-_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s+|[。！？]\s*")
-_WORD_END = re.compile(r"\s+")
-
-#: Joins emoji into one picture; a cut beside it would show two.
-_ZERO_WIDTH_JOINER = "\u200d"
+from chalicelib.channels import markdown, sms, whatsapp
+from chalicelib.channels.cutting import cut
+from chalicelib.channels.styled import Styled
+from chalicelib.model import Channel, Tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a channel takes in one message; `longest` counts UTF-16 code units, as Twilio does."""
+    """What a channel makes of a styled text, and how much of one message that fills; more than 1 does not fit.
 
+    `longest`: so many characters always fill a message.
+    """
+
+    write: Callable[[Styled], str]
     longest: int
+    share: Callable[[str, Tenant | None], float]
 
-    def parts(self, text: str) -> Sequence[str]:
-        """The whole text in order, cut at sensible places; no part is empty or too long."""
-        return list(_parts(text.strip(), self.longest))
+    def parts(self, text: str, *, tenant: Tenant | None = None) -> Sequence[str]:
+        """The messages for an answer in Markdown, in order; none is empty or fills more than a message.
+
+        Nothing but blanks is lost between two of them, and none leaves a format open.
+        """
+        clean = _without_halves(text)
+        read = markdown.read(clean)
+        styled = read if read.text.strip() else Styled.plain(clean)
+        parts = cut(styled, lambda part: self.share(self.write(part), tenant), self.longest)
+        return [self.write(part) for part in parts]
 
 
-def _parts(text: str, longest: int) -> Iterator[str]:
-    while _units(text) > longest:
-        cut = _best_cut(text, _reach(text, longest))
-        yield text[:cut].rstrip()
-        text = text[cut:].lstrip()
-    if text:
-        yield text
+def _share_of_whatsapp(text: str, tenant: Tenant | None) -> float:
+    return _units(text) / whatsapp.LONGEST
+
+
+def _share_of_sms(text: str, tenant: Tenant | None) -> float:
+    most = tenant.sms_max_segments if tenant else None
+    return max(_units(text) / sms.LONGEST, sms.share(text, most) if most else 0)
+
+
+#: How a text must look on each channel.
+FORMATS: Mapping[Channel, Format] = {
+    Channel.WHATSAPP: Format(whatsapp.write, whatsapp.LONGEST, _share_of_whatsapp),
+    Channel.SMS: Format(sms.write, sms.LONGEST, _share_of_sms),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FormattedParts:
+    """Brings an answer into its channel's format."""
+
+    formats: Mapping[Channel, Format]
+
+    def split(self, channel: Channel, text: str, *, tenant: Tenant | None) -> Sequence[str]:
+        return self.formats[channel].parts(text, tenant=tenant)
 
 
 def _units(text: str) -> int:
-    return len(text) + sum(1 for character in text if ord(character) > 0xFFFF)
+    """UTF-16 code units, in which Twilio counts."""
+    return len(text.encode("utf-16-le")) // 2
 
 
-def _reach(text: str, longest: int) -> int:
-    """How many characters from the beginning fit."""
-    units = 0
-    for index, character in enumerate(text):
-        units += 2 if ord(character) > 0xFFFF else 1
-        if units > longest:
-            return index
-    return len(text)
-
-
-def _best_cut(text: str, reach: int) -> int:
-    """The last good place within reach; a place that would leave a scrap is worse than the next kind of place."""
-    window, least = text[: reach + 1], reach // 3
-    for place in (_after_last(window, "\n\n", reach), _after_last(window, "\n", reach), _sentence(window, reach)):
-        if place > least and not _inside_fence(text, place):
-            return place
-    fence = window.rfind(_FENCE)
-    if fence > least and _inside_fence(text, reach):
-        return fence
-    word = _last_end(_WORD_END, window, reach)
-    return word if word > least else _whole_character(text, reach)
-
-
-def _after_last(window: str, mark: str, reach: int) -> int:
-    found = window.rfind(mark, 0, reach)
-    return found + len(mark) if found >= 0 else 0
-
-
-def _sentence(window: str, reach: int) -> int:
-    return _last_end(_SENTENCE_END, window, reach)
-
-
-def _last_end(pattern: re.Pattern[str], window: str, reach: int) -> int:
-    """Where the last match begins to be over; the blank itself may lie beyond what fits."""
-    ends = (match.end() for match in pattern.finditer(window) if match.start() <= reach)
-    return min(max(ends, default=0), reach)
-
-
-def _inside_fence(text: str, place: int) -> bool:
-    return text.count(_FENCE, 0, place) % 2 == 1
-
-
-def _whole_character(text: str, place: int) -> int:
-    """The nearest place before `place` that does not part what is read as one character."""
-    earliest = max(place - 32, 1)
-    for candidate in range(place, earliest, -1):
-        if not _belongs_together(text[candidate - 1], text[candidate]):
-            return candidate
-    return place
-
-
-def _belongs_together(before: str, after: str) -> bool:
-    joined = _ZERO_WIDTH_JOINER in (before, after)
-    return joined or unicodedata.combining(after) != 0 or unicodedata.category(after) in ("Mn", "Me", "Mc")
+def _without_halves(text: str) -> str:
+    """Half a surrogate pair is no character, and no store or provider takes it."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -31,6 +31,7 @@ def instructions(turn: Turn) -> str:
         + (f" The subject is {turn.project_name}." if turn.project_name else "")
         + (f" The person is called {turn.person_name}." if turn.person_name else ""),
         "The person may have sent several messages in a row; answer all of them in one message.",
+        "Where it helps, write Markdown; it is turned into what the person's phone shows.",
     ]
     if turn.project_data:
         data = json.dumps(turn.project_data, ensure_ascii=False, default=str)[:LONGEST_DATA]

@@ -1,5 +1,7 @@
 """How many parts a text is charged as."""
 
+from collections.abc import Iterable
+
 from local.twilio.config import channel_of
 
 _GSM_7 = frozenset(
@@ -14,9 +16,15 @@ def segments_of(text: str, address: str) -> int:
     if channel_of(address) != "sms":
         return 1
     if set(text) <= _GSM_7 | _GSM_7_EXTENSION:
-        return _parts(sum(2 if sign in _GSM_7_EXTENSION else 1 for sign in text), 160, 153)
-    return _parts(len(text.encode("utf-16-le")) // 2, 70, 67)
+        return _segments([2 if sign in _GSM_7_EXTENSION else 1 for sign in text], 160, 153)
+    return _segments([len(sign.encode("utf-16-le")) // 2 for sign in text], 70, 67)
 
 
-def _parts(places: int, alone: int, together: int) -> int:
-    return 1 if places <= alone else -(-places // together)
+def _segments(signs: Iterable[int], alone: int, together: int) -> int:
+    """One, if all fits; else as many as it takes to fill one after the other without cutting a sign in two."""
+    filled = [0]
+    for places in signs:
+        if filled[-1] + places > together:
+            filled.append(0)
+        filled[-1] += places
+    return 1 if sum(filled) <= alone else len(filled)

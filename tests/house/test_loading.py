@@ -15,7 +15,18 @@ from tests import signing
 from tests.edge.stage import CONVERSATION, OWN, PERSON, TENANT, TOKEN, TWILIO_SECRET, conversation_record, form_of
 from tests.house.source import ROOT
 
-SLOW = ("openai", "twilio.rest", "requests", "cryptography", "httpx2", "aiohttp", "jinja2", "moto", "flask")
+SLOW = (
+    "openai",
+    "twilio.rest",
+    "requests",
+    "cryptography",
+    "httpx2",
+    "aiohttp",
+    "markdown_it",
+    "jinja2",
+    "moto",
+    "flask",
+)
 
 _LOADED = f"print(__import__('json').dumps([name for name in {SLOW!r} if name in __import__('sys').modules]))"
 _HANDLE = """

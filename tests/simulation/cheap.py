@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chalicelib.model import Channel, ConversationKey, Inbound, StatusUpdate
+from chalicelib.model import Channel, ConversationKey, Inbound, StatusUpdate, Tenant
 from chalicelib.ports import Request, Secret
 
 if TYPE_CHECKING:
@@ -54,5 +54,5 @@ class CheapReferences:
 class CheapSplitter:
     """Every paragraph is a part."""
 
-    def split(self, channel: Channel, text: str) -> Sequence[str]:
+    def split(self, channel: Channel, text: str, *, tenant: Tenant | None) -> Sequence[str]:
         return text.split("\n\n")

@@ -8,7 +8,8 @@ from inspect import signature
 from typing import Any
 
 from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
-from chalicelib.channels import FORMATS, Splitter, incoming
+from chalicelib.channels import incoming
+from chalicelib.channels.formats import FORMATS, FormattedParts
 from chalicelib.channels.references import SealedReferences
 from chalicelib.config import LONGEST_QUEUE_ATTEMPTS
 from chalicelib.context import Context
@@ -28,10 +29,10 @@ from chalicelib.ports import (
     Request,
     Secret,
     Secrets,
+    Splitter,
     Tenants,
     Tools,
 )
-from chalicelib.ports import Splitter as SplitterPort
 from chalicelib.tools import ToolTable
 from tests.twins import cast, webhooks
 from tests.twins.clock import CountingIdentifiers, TwinClock
@@ -65,7 +66,7 @@ class Ports:
     tools: Tools
     providers: Providers
     references: References
-    splitter: SplitterPort
+    splitter: Splitter
     clock: Clock
     identifiers: Identifiers
     journal: Journal
@@ -196,7 +197,7 @@ class TwinRelay:
                 tools=ToolTable(),
                 providers=TwinProviders(self.provider),
                 references=SealedReferences(),
-                splitter=Splitter(FORMATS),
+                splitter=FormattedParts(FORMATS),
                 clock=self.clock,
                 identifiers=self.identifiers,
                 journal=self.journal,
