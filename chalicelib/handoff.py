@@ -120,7 +120,7 @@ def give_up(
     may_apologise = seen.somebody_waits and seen.outgoing is None and not seen.apologised
     if tenant is None or not tenant.apology_text or not may_apologise:
         return take_over(seen.key, reason=reason, status=Status.AI_FAILED, seen=seen)
-    newest = newest_message(seen, history)
+    newest, words = newest_message(seen, history), with_names(tenant.apology_text, tenant)
     apology = Outgoing(
         after=seen.answered,
         to=seen.received,
@@ -131,7 +131,7 @@ def give_up(
         sender=newest.recipient,
         recipient=newest.sender,
         sender_pool=newest.sender_pool,
-        parts=tuple(Part(text) for text in splitter.split(newest.channel, with_names(tenant.apology_text, tenant))),
+        parts=tuple(Part(text) for text in splitter.split(newest.channel, words, tenant=tenant)),
         committed_at=clock(),
         newest_at=newest.received_at,
         author=Author.SYSTEM,
