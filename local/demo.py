@@ -167,6 +167,9 @@ def long_answer(story: Story) -> None:
     story.wait_for("nothing is on its way any more", lambda: "outgoing" not in story.record(AMARA))
     parts = [message["body"] for message in story.answers(AMARA)[2:]]
     story.check("no part is longer than 1,600 characters", all(len(part) <= 1_600 for part in parts))
+    marks = ("**", "~~", "## ", "](", "|--")
+    story.check("no Markdown is left in them", not any(mark in part for part in parts for mark in marks))
+    story.check("no format is left open", all(part.count("*") % 2 == part.count("`") % 2 == 0 for part in parts))
     written = [entry["text"] for entry in story.history(AMARA) if entry["author"] == "ai"][2:]
     story.check("the parts left in order", parts == written)
 

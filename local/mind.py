@@ -180,7 +180,7 @@ def _answer_to(text: str) -> str:
 EVERYTHING = """\
 Gladly, here is everything, from the first look at your CV to your first day.
 
-**1. We read your CV**
+## 1. We read your CV
 
 A person and a program read it side by side. The program looks for dates, roles and skills, and for gaps \
 between them. The person looks for what a program cannot see: what you are proud of, what you would rather \
@@ -189,27 +189,37 @@ can be read in two ways, we ask you, exactly as we are doing now, and your answe
 that nobody has to ask you twice. An unusual path is no problem: a year abroad, a parent to care for, a \
 company that closed, all of that belongs to a life and can be said in one line.
 
-**2. We clear up what is unclear**
+## 2. We clear up what is unclear
 
 Most questions are small. When did the second role end? Was the project yours alone, or were you one of \
 several? Which of the tools on your list did you use last month, and which ten years ago? Short answers \
 are fine, and you may send several messages in a row: we wait until you have finished typing and then \
-answer all of them together. If you would like to change something that you told us earlier, just say so, \
+answer *all* of them together. If you would like to change something that you told us earlier, just say so, \
 and the newer answer counts. And if you would rather speak with one of my colleagues, tell me at any time; \
-nothing that you wrote here gets lost on the way.
+nothing that you wrote here gets lost on the way. A good answer looks like this:
 
-**3. We compare it with the role**
+> I left in **March 2021**, not 2020. The year in my CV is ~~right~~ a slip of the pen.
+
+## 3. We compare it with the role
 
 The employer has told us what is essential and what is welcome. We put your experience beside that list \
 and mark three things: what clearly fits, what probably fits, and what is missing. You will see that list \
 as well, because it is about you. Often something that seems to be missing is only called by another name, \
 and one sentence from you is enough to move it to the other side.
 
-**4. You meet the employer**
+## 4. You meet the employer
 
 If both of you are interested, we arrange a first conversation, usually by video and usually within a \
-week. It takes about forty minutes, and you can choose the time from three proposals. Before it you \
-receive:
+week. It takes about forty minutes, and you can choose the time from three proposals:
+
+| Day | From | With |
+|-----|------|------|
+| Tuesday | 10:00 | the team |
+| Wednesday | 14:30 | the team |
+| Friday | 9:00 | **the founder** |
+
+Answer with `day time`, as in `Friday 9:00`, or pick one on \
+[our calendar](https://example.com/calendar/your_first_talk). Before it you receive:
 
 - the names and roles of the people whom you will meet
 - the questions that they are most likely to ask
@@ -218,21 +228,21 @@ receive:
 Afterwards we ask both of you how it went. We pass on what the employer says in full, also when it is not \
 what you hoped to hear, because a clear answer today is worth more than a kind one in three weeks.
 
-**5. The offer, and the time after it**
+## 5. The offer, and the time after it
 
 When there is an offer, we go through it with you line by line: salary, notice, holidays, remote work, and \
 what happens in the trial period. You have time to think, and nobody will press you. Once you have signed, \
 we stay in touch until your first day, and we write again after a month and after three months to hear \
 whether the work is what was promised.
 
-**6. If it does not work out**
+## 6. If it does not work out
 
 Then your CV stays with us for as long as you wish. We tell you what the employer missed, we suggest what \
 you could add or leave out, and we write to you when a role comes up that suits you better. Many of the \
 people whom we placed last year had heard a no before they heard the yes that mattered. It is never more \
 than one message a week, and one word from you stops it.
 
-**What it costs you**
+## What it costs you
 
 Nothing. The employer pays us, and only when you have started. Your data stays with us and with the \
 employers that you have agreed to; you can ask for a copy or for its deletion at any time, in this very \

@@ -436,6 +436,7 @@ class TestTenants:
                 "fallback_window_seconds": 3600,
                 "unknown_senders": "open_conversation",
                 "messaging_service_sid": "MG1",
+                "sms_max_segments": 3,
             }
         )
         expected = Tenant(
@@ -453,9 +454,15 @@ class TestTenants:
             fallback_window=timedelta(hours=1),
             unknown_senders=UnknownSender.OPEN_CONVERSATION,
             messaging_service="MG1",
+            sms_max_segments=3,
         )
         assert house.tenants.at(Channel.WHATSAPP, own) == expected
         assert house.tenants.at(Channel.SMS, own) is None
+
+    @pytest.mark.parametrize("wish", [0, -1, "many", None, True])
+    def test_a_limit_that_limits_nothing_is_none(self, house: House, own: str, wish: object) -> None:
+        house.keep_tenant({"address": f"sms:{own}", "sms_max_segments": wish})
+        assert house.tenants.at(Channel.SMS, own) == Tenant(channel=Channel.SMS, address=own)
 
     def test_a_bare_tenant_is_one_too(self, house: House, own: str) -> None:
         house.keep_tenant({"address": f"sms:{own}"})

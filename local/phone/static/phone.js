@@ -17,8 +17,8 @@ function make(tag, attributes = {}, ...children) {
 
 // ---------------------------------------------------------------- what people write
 
+const FENCE = /```\n?([\s\S]+?)\n?```/gu;
 const FORMATS = [
-  { tag: "pre", pattern: /```\n?([\s\S]+?)\n?```/u, plain: true },
   { tag: "code", pattern: /`([^`\n]+)`/u, plain: true },
   { tag: "strong", pattern: /(?<![\p{L}\p{N}*])\*(?=[^\s*])([^*\n]*?[^\s*])\*(?![\p{L}\p{N}*])/u },
   { tag: "em", pattern: /(?<![\p{L}\p{N}_])_(?=[^\s_])([^_\n]*?[^\s_])_(?![\p{L}\p{N}_])/u },
@@ -28,17 +28,53 @@ const FORMATS = [
 
 /** WhatsApp's formatting as a list of nodes; nothing in `text` can become markup of its own. */
 function formatted(text) {
+  const nodes = [];
+  let done = 0;
+  for (const fence of text.matchAll(FENCE)) {
+    nodes.push(...blocks(text.slice(done, fence.index)), make("pre", {}, fence[1]));
+    done = fence.index + fence[0].length;
+  }
+  return [...nodes, ...blocks(text.slice(done))];
+}
+
+/** Lines of one kind in a row belong together: a quote, a list, or lines as they are. */
+function blocks(text) {
+  const groups = [];
+  for (const line of text ? text.split("\n").map(lineOf) : []) {
+    if (groups.at(-1)?.[0].kind === line.kind) groups.at(-1).push(line);
+    else groups.push([line]);
+  }
+  return groups.flatMap((group) => BLOCKS[group[0].kind](group));
+}
+
+function lineOf(line) {
+  const [, quoted] = /^> (.*)$/u.exec(line) ?? [];
+  if (quoted !== undefined) return { kind: "quote", text: quoted };
+  const [, indent, bullet, item] = /^( *)([-*]|\d+\.) (.*)$/u.exec(line) ?? [];
+  if (item === undefined) return { kind: "plain", text: line };
+  return { kind: /\d/u.test(bullet) ? "numbers" : "bullets", text: item, bullet, deep: indent ? "deep" : null };
+}
+
+const entry = (line) => make("li", { class: line.deep }, ...inline(line.text));
+const BLOCKS = {
+  plain: (lines) => inline(lines.map((line) => line.text).join("\n")),
+  quote: (lines) => [make("blockquote", {}, ...inline(lines.map((line) => line.text).join("\n")))],
+  bullets: (lines) => [make("ul", {}, ...lines.map(entry))],
+  numbers: (lines) => [make("ol", { start: parseInt(lines[0].bullet, 10) }, ...lines.map(entry))],
+};
+
+function inline(text) {
   const found = FORMATS.map((format) => ({ format, match: format.pattern.exec(text) }))
     .filter(({ match }) => match)
     .sort((one, other) => one.match.index - other.match.index)[0];
   if (!found) return text ? [document.createTextNode(text)] : [];
   const { format, match } = found;
-  const inner = format.plain ? [document.createTextNode(match[1])] : formatted(match[1]);
+  const inner = format.plain ? [document.createTextNode(match[1])] : inline(match[1]);
   const link = format.tag === "a" ? { href: match[1], target: "_blank", rel: "noopener noreferrer" } : {};
   return [
-    ...formatted(text.slice(0, match.index)),
+    ...inline(text.slice(0, match.index)),
     make(format.tag, link, ...inner),
-    ...formatted(text.slice(match.index + match[0].length)),
+    ...inline(text.slice(match.index + match[0].length)),
   ];
 }
 
