@@ -312,8 +312,9 @@ def test_a_long_answer_goes_out_in_parts_in_order(conversation: Stage) -> None:
     assert len(texts) > 1
     assert max(map(len, texts)) <= 1_600
     answer = " ".join(" ".join(texts).split())
-    places = [answer.index(heading) for heading in ("**3. We", "**4. You", "**5. The", "**6. If", "**What it costs")]
+    places = [answer.index(heading) for heading in ("*3. We", "*4. You", "*5. The", "*6. If", "*What it costs")]
     assert places == sorted(places)
+    assert not any(sign in answer for sign in ("**", "~~", "## ", "](", "|--")), "no Markdown is left"
 
 
 def test_each_part_of_an_answer_is_in_the_history(conversation: Stage) -> None:
