@@ -27,7 +27,7 @@ def _of_provider(case: Case) -> Iterator[Line]:
     ids = {each["sid"]: each for each in (*case.incoming, *case.outgoing)}
     for message in ids.values():
         verb = "person writes" if message["direction"] == "inbound" else "provider takes"
-        yield _moment(message["created_at"]), f"{verb} {message['sid']}: “{message['body'][:60]}”"
+        yield _moment(message["created_at"]), f"{verb} {message['sid']}: “{_line(message['body'])}”"
     for event in case.evidence.events:
         if event.get("sid") in ids and event["kind"] in ("webhook", "callback"):
             what = f"{event['kind']} {event.get('message_status', '')} of {event['sid']}"
@@ -47,6 +47,10 @@ def _of_application(case: Case) -> Iterator[Line]:
 def _names(line: Item) -> set[str]:
     named = {str(line.get(name)) for name in ("message_id", "provider_id")}
     return named | set(line.get("message_ids") or ()) | set(line.get("provider_ids") or ())
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:60]
 
 
 def _moment(text: str) -> datetime:
