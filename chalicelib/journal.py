@@ -33,6 +33,7 @@ METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
         ("EngineMilliseconds", MetricUnit.Milliseconds, "milliseconds"),
         ("InputTokens", MetricUnit.Count, "input_tokens"),
         ("OutputTokens", MetricUnit.Count, "output_tokens"),
+        ("TasksCompleted", MetricUnit.Count, "completed"),
     ),
     "answer_sent": (
         ("AnswersSent", MetricUnit.Count, None),

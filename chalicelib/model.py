@@ -327,6 +327,8 @@ class Conversation:
     auto_queue_senders: tuple[str, ...] = ()
     opted_out: bool = False
     apologised: bool = False  #: the person has been promised a human once
+    task_complete: bool = False  #: the conversation's purpose is fulfilled
+    task_outcome: str | None = None  #: how, in the AI's words
     opening: tuple[Spoken, ...] = ()  #: what was said before the first reply came in
     project_data: Mapping[str, Any] = field(default_factory=dict)
     person_name: str = ""

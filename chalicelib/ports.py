@@ -126,8 +126,13 @@ class Conversations(Protocol):
         """Closes everything that waits in `seen`, because a human has it; its history is written already."""
         ...
 
-    def commit(self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool) -> Conversation | None:
-        """COMMIT: closes the messages that `outgoing` covers and makes it the answer on its way."""
+    def commit(
+        self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool, outcome: str | None = None
+    ) -> Conversation | None:
+        """COMMIT: closes the messages that `outgoing` covers and makes it the answer on its way.
+
+        With an `outcome`, the conversation's purpose is fulfilled from now on.
+        """
         ...
 
     def claim(self, key: ConversationKey, *, claim: str, at: datetime) -> Claim:

@@ -213,7 +213,7 @@ def _commit(
     """COMMIT: closes what the answer covers. What waited is in the history before the record forgets it."""
     outgoing = _outgoing(taken, answer, splitter, clock(), identifiers())
     keep_waiting(taken.seen, history)
-    after = conversations.commit(taken.seen, outgoing, newer_may_wait=_newer_may_wait(taken))
+    after = conversations.commit(taken.seen, outgoing, newer_may_wait=_newer_may_wait(taken), outcome=answer.outcome)
     if after is None:
         _discard(taken.seen, journal)
         return
@@ -229,6 +229,7 @@ def _commit(
         milliseconds=answer.usage.milliseconds,
         input_tokens=answer.usage.input_tokens,
         output_tokens=answer.usage.output_tokens,
+        completed=1 if answer.outcome is not None else None,
     )
     ready = context.with_processing(ai_response=answer.text).stamped(
         ai_started=taken.at, ai_completed=outgoing.committed_at, sender_queued=clock()

@@ -123,11 +123,15 @@ class DynamoConversations:
             update.remove("unanswered_since", "rescue_shard")
         return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
 
-    def commit(self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool) -> Conversation | None:
+    def commit(
+        self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool, outcome: str | None = None
+    ) -> Conversation | None:
         update = self._on(seen)
         update.set("answered", outgoing.to).set("outgoing", outgoing_item_of(outgoing)).set("epoch", seen.epoch)
         update.set("conversation_status", Status.AI_RESPONSE_READY.value)
         update.remove_first("waiting", len(seen.waiting)).remove("rescues", "rescued_at")
+        if outcome is not None:
+            update.set("task_complete", 1).set("task_outcome", outcome)
         # nothing was answered since, by a turn or by a human
         update.only_if_equal("answered", seen.answered, absent_means=0)
         update.only_if_equal("epoch", seen.epoch, absent_means=0)
@@ -140,9 +144,9 @@ class DynamoConversations:
         if not newer_may_wait:
             # nothing newer came in while the engine was thinking
             update.only_if_equal("received", outgoing.to).remove("overflowing")
-        outcome = self._update(seen.key, update, returns="ALL_NEW")
-        after = conversation_of(outcome.item) if outcome.item else None
-        if outcome.done or _holds(after, outgoing.token):
+        written = self._update(seen.key, update, returns="ALL_NEW")
+        after = conversation_of(written.item) if written.item else None
+        if written.done or _holds(after, outgoing.token):
             return after
         return None
 

@@ -87,6 +87,8 @@ def conversation_of(item: Item) -> Conversation:
             *_texts(item.get("auto_queue_reply_message_from_number")),
             *_texts(item.get("auto_queue_reply_message_from_email")),
         ),
+        task_complete=_is_true(item, "task_complete"),
+        task_outcome=_text(item, "task_outcome") or None,
         opening=tuple(_opening(item.get("messages"))),
         project_data=_map(item, "project_data"),
         person_name=_text(item, "recipient_first_name"),

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.model import ToolResult, ToolSpec, Turn
-from chalicelib.tools.builtin import hand_off_to_human
+from chalicelib.tools.builtin import complete_task, hand_off_to_human
 from chalicelib.tools.registry import BadArguments, Call, Tool, refusal
 
-BUILT_IN: Sequence[Tool] = (hand_off_to_human,)
+BUILT_IN: Sequence[Tool] = (hand_off_to_human, complete_task)
 
 
 @dataclass(frozen=True, slots=True)

@@ -412,6 +412,32 @@ class TestCommit:
         assert after.outgoing == answer
         assert (before.apologised, after.apologised) == (False, author == Author.SYSTEM)
 
+    def test_the_outcome_of_the_conversation_is_written_with_the_answer(self, shelf: Shelf) -> None:
+        before = heard(shelf, 1)
+        after = shelf.port.commit(before, outgoing(0, 1), newer_may_wait=False, outcome="a visit on Monday")
+        assert after is not None
+        assert (before.task_complete, before.task_outcome) == (False, None)
+        assert (after.task_complete, after.task_outcome) == (True, "a visit on Monday")
+        assert after == seen(shelf, before.key)
+
+    def test_a_later_answer_leaves_the_outcome_alone(self, shelf: Shelf) -> None:
+        before = heard(shelf, 1)
+        assert shelf.port.commit(before, outgoing(0, 1), newer_may_wait=False, outcome="a visit") is not None
+        claimed = shelf.port.claim(before.key, claim="s", at=START).conversation
+        assert claimed is not None
+        assert shelf.port.finish(claimed, at=START) is not None
+        again = hear(shelf, before.key, 2)
+        after = shelf.port.commit(again, outgoing(1, 2, name="answer-2"), newer_may_wait=False)
+        assert after is not None
+        assert (after.task_complete, after.task_outcome) == (True, "a visit")
+
+    def test_an_answer_that_is_lost_takes_its_outcome_with_it(self, shelf: Shelf) -> None:
+        before = heard(shelf, 1)
+        hear(shelf, before.key, 2)
+        assert shelf.port.commit(before, outgoing(0, 1), newer_may_wait=False, outcome="too early") is None
+        after = seen(shelf, before.key)
+        assert (after.task_complete, after.task_outcome) == (False, None)
+
     def test_somebody_still_waits_until_the_answer_is_out(self, shelf: Shelf) -> None:
         assert committed(shelf).unanswered_since is not None
 

@@ -86,9 +86,11 @@ class WitnessedConversations:
         self._compared(before, seen.key)
         return closed
 
-    def commit(self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool) -> Conversation | None:
+    def commit(
+        self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool, outcome: str | None = None
+    ) -> Conversation | None:
         before = self._store.get(seen.key)
-        committed = self._store.commit(seen, outgoing, newer_may_wait=newer_may_wait)
+        committed = self._store.commit(seen, outgoing, newer_may_wait=newer_may_wait, outcome=outcome)
         after = self._compared(before, seen.key)
         is_new = after.outgoing is not None and after.outgoing.token == outgoing.token
         if before is not None and is_new and outgoing.token not in self._truth.answers:

@@ -89,7 +89,9 @@ class TwinConversations:
                 now, answered=now.received, untold=False, **_NOTHING_WAITS, **_NO_RESCUES, **nobody_waits
             )
 
-    def commit(self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool) -> Conversation | None:
+    def commit(
+        self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool, outcome: str | None = None
+    ) -> Conversation | None:
         with self._at_hand:
             now = self.get(seen.key)
             if now is None:
@@ -108,6 +110,8 @@ class TwinConversations:
                 waiting=now.waiting[len(seen.waiting) :],
                 overflowing=now.overflowing and newer_may_wait,
                 apologised=now.apologised or outgoing.author == Author.SYSTEM,
+                task_complete=now.task_complete or outcome is not None,
+                task_outcome=now.task_outcome if outcome is None else outcome,
                 **_NO_RESCUES,
             )
 

@@ -467,6 +467,34 @@ class TestHandOffByTheAi:
         assert relay.handed_over == []
 
 
+class TestCompletionByTheAi:
+    def test_the_record_learns_the_outcome_with_the_answer(self, relay: TwinRelay) -> None:
+        relay.engine.says(Answer(text="See you on Monday!", outcome="a visit on Monday"))
+        relay.hear(1)
+        relay.run_until_quiet()
+        after = relay.the_conversation()
+        assert (after.task_complete, after.task_outcome) == (True, "a visit on Monday")
+        assert relay.provider.texts == ["See you on Monday!"]
+
+    def test_it_is_counted_and_its_words_are_not_logged(self, relay: TwinRelay) -> None:
+        relay.engine.says(Answer(text="Done.", outcome="a visit on Monday"))
+        relay.hear(1)
+        relay.run_until_quiet()
+        assert [line.get("completed") for line in relay.journal.of("turn_committed")] == [1]
+        assert "Monday" not in relay.journal.text()
+
+    def test_an_outcome_of_an_answer_that_came_too_late_does_not_count(self, relay: TwinRelay) -> None:
+        def interrupted(_: Turn) -> Answer:
+            relay.hear(2, "no, wait")
+            return Answer(text="Done.", outcome="a visit on Monday")
+
+        relay.engine.says(interrupted)
+        relay.hear(1)
+        relay.run_until_quiet()
+        after = relay.the_conversation()
+        assert (after.task_complete, after.task_outcome) == (False, None)
+
+
 def test_two_persons_do_not_get_each_others_answers(relay: TwinRelay) -> None:
     other = ConversationKey("+447700900202", "other")
     opened(relay, key=other, reference="ref-2")

@@ -66,6 +66,15 @@ class TestArguments:
         assert len(used(cast.turn(), "hand_off_to_human", {"reason": "x" * 9_000}).hand_off_reason or "") == 200
 
 
+class TestCompletion:
+    def test_the_outcome_goes_with_the_answer_and_does_not_end_the_turn(self) -> None:
+        result = used(cast.turn(), "complete_task", {"outcome": " a visit on Monday "})
+        assert (result.outcome, result.hand_off_reason) == ("a visit on Monday", None)
+
+    def test_an_outcome_without_words_is_still_one(self) -> None:
+        assert used(cast.turn(), "complete_task", {"outcome": ""}).outcome == "completed"
+
+
 class Slot(Arguments):
     """A time."""
 
