@@ -40,7 +40,7 @@ FALLBACK_TEXT = (
     "Please call our office if we can help."
 )
 FALLBACK_WINDOW_SECONDS = 3600
-MAX_OUTPUT_TOKENS = 800
+MAX_OUTPUT_TOKENS = 1_200
 OPENING = (
     "Hello {first_name}, this is {company}. Thank you for your application. We have a question about your CV: there "
     "is a gap between March and September 2024. What did you do in that time?"
