@@ -16,6 +16,7 @@ Steps that several stages share:
 
     authenticity   who sent this
     lookup         which conversation it belongs to
+    consent        whether the person wants messages
     entries        records as history
     picture        tables as context object
     outbound       the answer on its way, and its end

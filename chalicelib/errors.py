@@ -25,11 +25,15 @@ class Rejected(RelayError):
 
 
 class Refused(RelayError):
-    """Somebody with a right to do so said no. `code` is the provider's code or our own word."""
+    """Somebody with a right to do so said no. `code` is the provider's code or our own word.
 
-    def __init__(self, code: str, message: str = "") -> None:
+    `kind` says what a provider's refusal asks for, see `model.Refusal`.
+    """
+
+    def __init__(self, code: str, message: str = "", *, kind: str | None = None) -> None:
         super().__init__(message or f"refused: {code}")
         self.code = code
+        self.kind = kind
 
 
 class TryAgain(RelayError):

@@ -66,6 +66,13 @@ class OptOut(StrEnum):
     HELP = "HELP"
 
 
+class Refusal(StrEnum):
+    """Why a provider refuses a message, as far as we can do something about it."""
+
+    OPTED_OUT = "opted_out"  #: the person wants no messages from this sender
+    WINDOW_CLOSED = "window_closed"  #: the person has not written for so long that only a template may go out
+
+
 class UnknownSender(StrEnum):
     """What a tenant wants done with somebody who has no open conversation."""
 
@@ -122,6 +129,7 @@ class StatusUpdate:
     person: str
     sender_pool: str | None = None
     error_code: str | None = None
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 
+from chalicelib.consent import change_consent, company_of
 from chalicelib.context import credentials_reference
 from chalicelib.errors import Refused
 from chalicelib.model import Author, Conversation, Delivery, Numbered, Outgoing, Part, Tenant
-from chalicelib.picture import tenant_at
+from chalicelib.picture import tenant_at, tenant_of
 from chalicelib.ports import (
     Clock,
     Conversations,
     History,
     Journal,
+    OptOuts,
     OutgoingChannel,
     Providers,
     Route,
@@ -47,6 +49,22 @@ def credentials_changed(conversation: Conversation, tenants: Tenants, secrets: S
         return False
     before = secrets.current(reference)
     return secrets.refreshed(reference) not in (None, before)
+
+
+def opt_out_recipient(
+    conversation: Conversation, tenants: Tenants, conversations: Conversations, opt_outs: OptOuts, clock: Clock
+) -> None:
+    """The provider says that the person has opted out, which nobody has told us."""
+    person = conversation.key.person
+    change_consent(
+        company_of(conversation, tenant_of(conversation, tenants)),
+        [person],
+        conversations.of_person(person),
+        out=True,
+        conversations=conversations,
+        opt_outs=opt_outs,
+        clock=clock,
+    )
 
 
 def with_part(conversation: Conversation, part: int, provider_id: str) -> Conversation:

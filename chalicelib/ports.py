@@ -166,6 +166,10 @@ class Conversations(Protocol):
         """HAND OVER or GIVE BACK: the next epoch begins. Giving back also closes everything received."""
         ...
 
+    def opt(self, key: ConversationKey, *, out: bool) -> None:
+        """Notes that the person wants no messages, or wants them again; a record that is gone stays gone."""
+        ...
+
     def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
         """Records in which somebody has waited since `before`, longest first."""
         ...
@@ -211,6 +215,18 @@ class History(Protocol):
 class Fallbacks(Protocol):
     def may_send(self, own_address: str, person: str, *, at: datetime, window: timedelta) -> bool:
         """Whether no fallback went to this person from this address within `window`; if so, one counts as sent now."""
+        ...
+
+
+class OptOuts(Protocol):
+    """Who wants no messages of a company, whatever the channel and whichever conversation."""
+
+    def note(self, company: str, people: Sequence[str], *, out: bool, at: datetime) -> None:
+        """A person, by every address, wants no messages of this company any more, or wants them again."""
+        ...
+
+    def holds(self, company: str, person: str) -> bool:
+        """Whether the person has opted out."""
         ...
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from chalicelib.authenticity import demand_signed_form, forbidden, signers
+from chalicelib.consent import change_consent, company_of
 from chalicelib.context import context_of
 from chalicelib.entries import clipped, entry_of, whole
 from chalicelib.lifecycle import nothing_may_be_sent
@@ -26,6 +27,7 @@ from chalicelib.ports import (
     Identifiers,
     IncomingChannel,
     Journal,
+    OptOuts,
     Recorded,
     Request,
     Route,
@@ -45,6 +47,7 @@ def receive(
     tenants: Tenants,
     secrets: Secrets,
     fallbacks: Fallbacks,
+    opt_outs: OptOuts,
     route: Route,
     clock: Clock,
     identifiers: Identifiers,
@@ -68,12 +71,13 @@ def receive(
         stamps={"received": received, "validated": validated},
         conversations=conversations,
         history=history,
+        opt_outs=opt_outs,
         route=route,
         clock=clock,
         identifiers=identifiers,
         journal=journal,
     )
-    fallback = None if taken else _fallback(message, tenant, found, fallbacks, clock, journal)
+    fallback = None if taken else _fallback(message, tenant, fallbacks, opt_outs, found, clock, journal)
     return incoming.acknowledgement(fallback)
 
 
@@ -85,6 +89,7 @@ def take_in(
     stamps: Mapping[str, datetime],
     conversations: Conversations,
     history: History,
+    opt_outs: OptOuts,
     route: Route,
     clock: Clock,
     identifiers: Identifiers,
@@ -99,6 +104,19 @@ def take_in(
         journal("message_duplicate", "an old message came again", message_id=message.message_id, old=True)
         return True
     conversation = choose(found, message, tenant)
+    wish = _wish(message, concerned)
+    if wish is not None:
+        company = company_of(conversation, tenant)
+        change_consent(
+            company,
+            message.addresses,
+            found,
+            out=wish,
+            conversations=conversations,
+            opt_outs=opt_outs,
+            clock=clock,
+        )
+        journal("consent_changed", "the person opts out or in", message_id=message.message_id, opted_out=wish)
     if conversation is None and _opens(tenant, message):
         conversation = _opened(message, tenant, found, conversations, identifiers)
     if conversation is None:
@@ -174,6 +192,13 @@ def _opting(message: Inbound) -> bool | None:
     return {OptOut.STOP: True, OptOut.START: False}.get(message.opt_out) if message.opt_out else None
 
 
+def _wish(message: Inbound, concerned: Sequence[Conversation]) -> bool | None:
+    """What the message changes, unless it comes again after the person has written something newer."""
+    known = [each for each in concerned if message.message_id in each.recent_message_ids]
+    overtaken = any(each.newest_message_id != message.message_id for each in known)
+    return None if overtaken else _opting(message)
+
+
 def _opens(tenant: Tenant | None, message: Inbound) -> bool:
     opens = tenant is not None and tenant.unknown_senders == UnknownSender.OPEN_CONVERSATION
     return opens and message.opt_out is None
@@ -210,8 +235,9 @@ def _opened(
 def _fallback(
     message: Inbound,
     tenant: Tenant | None,
-    found: Sequence[Conversation],
     fallbacks: Fallbacks,
+    opt_outs: OptOuts,
+    found: Sequence[Conversation],
     clock: Clock,
     journal: Journal,
 ) -> str | None:
@@ -220,7 +246,9 @@ def _fallback(
     journal("unknown_sender", "there is no open conversation for this message", **ids)
     if tenant is None or tenant.unknown_senders == UnknownSender.IGNORE or message.opt_out:
         return None
-    unwanted = any(nothing_may_be_sent(each) for each in found if concerns(each, message, tenant))
+    unwanted = any(nothing_may_be_sent(each) for each in found if concerns(each, message, tenant)) or opt_outs.holds(
+        company_of(None, tenant), message.sender
+    )
     own_address = f"{tenant.channel}:{tenant.address}"
     if unwanted or not fallbacks.may_send(own_address, message.sender, at=clock(), window=tenant.fallback_window):
         journal("fallback_suppressed", "the fallback is not sent again", **ids)

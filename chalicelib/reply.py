@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chalicelib.consent import company_of
 from chalicelib.context import Context
 from chalicelib.entries import all_waiting, keep_waiting, spoken_before
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
@@ -30,6 +31,7 @@ from chalicelib.ports import (
     History,
     Identifiers,
     Journal,
+    OptOuts,
     Queues,
     Route,
     Secret,
@@ -68,6 +70,7 @@ def reply(
     engines: Engines,
     tools: Tools,
     splitter: Splitter,
+    opt_outs: OptOuts,
     queues: Queues,
     route: Route,
     take_over: TakeOver,
@@ -86,6 +89,9 @@ def reply(
     if taken is None:
         return
     seen = taken.seen
+    if opt_outs.holds(company_of(seen, taken.tenant), seen.key.person):
+        _leave_in_peace(seen, conversations, route, journal)
+        return
     try:
         _demand_complete(taken)
         answer = _think(taken, secrets, engines, tools, journal)
@@ -154,6 +160,15 @@ def _waited(seen: Conversation, now: datetime) -> float:
     """Seconds since the oldest message that waits came in."""
     oldest = seen.waiting[0].received_at if seen.waiting else seen.unanswered_since
     return (now - oldest).total_seconds() if oldest else 0.0
+
+
+def _leave_in_peace(seen: Conversation, conversations: Conversations, route: Route, journal: Journal) -> None:
+    """The person has opted out where this record did not hear of it: now it does, and a human gets what waits."""
+    journal("wakeup_dropped", "the person wants no messages", conversation=seen.reference, reason="opted_out")
+    conversations.opt(seen.key, out=True)
+    current = conversations.get(seen.key)
+    if current is not None:
+        route(current)
 
 
 def _demand_complete(taken: _Taken) -> None:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from chalicelib.context import Context
 from chalicelib.entries import entries_of_answer
 from chalicelib.errors import Refused, TryAgain, Unconfirmed
-from chalicelib.model import Conversation, Numbered, OutgoingState, Patience, Status
+from chalicelib.model import Conversation, Numbered, OutgoingState, Patience, Refusal, Status
 from chalicelib.outbound import (
     MOST_ATTEMPTS,
     conclude,
     credentials_changed,
     note_failure,
+    opt_out_recipient,
     outgoing_of,
     provider_of,
     with_part,
@@ -22,6 +23,7 @@ from chalicelib.ports import (
     History,
     Identifiers,
     Journal,
+    OptOuts,
     OutgoingChannel,
     Providers,
     Route,
@@ -41,6 +43,7 @@ def send(
     secrets: Secrets,
     providers: Providers,
     callback_url: CallbackUrl,
+    opt_outs: OptOuts,
     route: Route,
     take_over: TakeOver,
     clock: Clock,
@@ -75,6 +78,8 @@ def send(
         if refusal.code == WRONG_CREDENTIALS and credentials_changed(claimed, tenants, secrets):
             _is_ready_again(posting.current, conversations, history, take_over, clock, journal)
             raise TryAgain("the credentials were rotated") from None
+        if refusal.kind == Refusal.OPTED_OUT:
+            opt_out_recipient(posting.current, tenants, conversations, opt_outs, clock)
         _refused(posting.current, refusal, conversations, history, take_over, clock, journal)
     except TryAgain:
         if _is_ready_again(posting.current, conversations, history, take_over, clock, journal):
@@ -178,7 +183,8 @@ def _refused(
         code=refusal.code,
     )
     note_failure(claimed, refusal.code, conversations=conversations, history=history, clock=clock)
-    _give_to_human(claimed, f"send_refused:{refusal.code}", take_over)
+    status = Status.OPTED_OUT if refusal.kind == Refusal.OPTED_OUT else Status.SEND_FAILED
+    _give_to_human(claimed, f"send_refused:{refusal.code}", take_over, status)
 
 
 def _is_ready_again(
@@ -199,5 +205,7 @@ def _is_ready_again(
     return False
 
 
-def _give_to_human(claimed: Conversation, reason: str, take_over: TakeOver) -> None:
-    take_over(claimed.key, reason=reason, status=Status.SEND_FAILED, drop_claim=outgoing_of(claimed).claim)
+def _give_to_human(
+    claimed: Conversation, reason: str, take_over: TakeOver, status: Status = Status.SEND_FAILED
+) -> None:
+    take_over(claimed.key, reason=reason, status=status, drop_claim=outgoing_of(claimed).claim)

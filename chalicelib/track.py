@@ -10,10 +10,11 @@ from chalicelib.model import (
     ConversationKey,
     Delivery,
     Numbered,
+    Refusal,
     Status,
     StatusUpdate,
 )
-from chalicelib.outbound import conclude, with_part
+from chalicelib.outbound import conclude, opt_out_recipient, with_part
 from chalicelib.picture import tenant_at
 from chalicelib.ports import (
     Clock,
@@ -21,6 +22,7 @@ from chalicelib.ports import (
     History,
     IncomingChannel,
     Journal,
+    OptOuts,
     References,
     Request,
     Route,
@@ -41,6 +43,7 @@ def track(
     tenants: Tenants,
     secrets: Secrets,
     references: References,
+    opt_outs: OptOuts,
     route: Route,
     take_over: TakeOver,
     clock: Clock,
@@ -61,7 +64,7 @@ def track(
         journal("status_unknown", "a delivery status that we do not know", provider_id=update.provider_id)
         return
     if update.status in FAILURES:
-        _not_delivered(key, position, update, conversations, take_over, journal)
+        _not_delivered(key, position, update, conversations, tenants, opt_outs, take_over, clock, journal)
     marked = history.mark(
         key.conversation_id,
         position,
@@ -108,7 +111,10 @@ def _not_delivered(
     position: str,
     update: StatusUpdate,
     conversations: Conversations,
+    tenants: Tenants,
+    opt_outs: OptOuts,
     take_over: TakeOver,
+    clock: Clock,
     journal: Journal,
 ) -> None:
     """An answer that did not arrive is a human's business, unless the person has been answered since.
@@ -116,6 +122,8 @@ def _not_delivered(
     This comes before the status is written, so that whatever dies in between is repeated by the next callback.
     """
     seen = conversations.get(key)
+    if seen is not None and update.refusal == Refusal.OPTED_OUT:
+        opt_out_recipient(seen, tenants, conversations, opt_outs, clock)
     if seen is None or seen.answered > Numbered.number_of(position) or seen.status == Status.SEND_FAILED:
         return
     code = update.error_code or "unknown"

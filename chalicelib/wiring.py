@@ -7,7 +7,7 @@ from uuid import uuid4
 from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.conversations import DynamoConversations
-from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory
+from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory, DynamoOptOuts
 from chalicelib.aws.queues import SqsQueues
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.tenants import DynamoTenants
@@ -61,6 +61,7 @@ class Relay:
             tenants=self.tenants,
             secrets=self.secrets,
             fallbacks=self.fallbacks,
+            opt_outs=self.opt_outs,
             route=self.route,
             clock=self.clock,
             identifiers=self.identifiers,
@@ -78,6 +79,7 @@ class Relay:
             engines=self.engines,
             tools=self.tools,
             splitter=self.splitter,
+            opt_outs=self.opt_outs,
             queues=self.queues,
             route=self.route,
             take_over=self.take_over,
@@ -97,6 +99,7 @@ class Relay:
             secrets=self.secrets,
             providers=self.providers,
             callback_url=self.callback_url,
+            opt_outs=self.opt_outs,
             route=self.route,
             take_over=self.take_over,
             clock=self.clock,
@@ -115,6 +118,7 @@ class Relay:
             tenants=self.tenants,
             secrets=self.secrets,
             references=self.references,
+            opt_outs=self.opt_outs,
             route=self.route,
             take_over=self.take_over,
             clock=self.clock,
@@ -177,6 +181,10 @@ class Relay:
     @cached_property
     def fallbacks(self) -> DynamoFallbacks:
         return DynamoFallbacks(self._dynamodb, self.settings.messages_table)
+
+    @cached_property
+    def opt_outs(self) -> DynamoOptOuts:
+        return DynamoOptOuts(self._dynamodb, self.settings.messages_table)
 
     @cached_property
     def tenants(self) -> DynamoTenants:
@@ -266,6 +274,7 @@ class Relay:
             receive.take_in,
             conversations=self.conversations,
             history=self.history,
+            opt_outs=self.opt_outs,
             route=self.route,
             clock=self.clock,
             identifiers=self.identifiers,

@@ -211,6 +211,9 @@ class DynamoConversations:
             update.remove("outgoing")
         return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
 
+    def opt(self, key: ConversationKey, *, out: bool) -> None:
+        self._done(key, Update().set("updated_at", iso(self._clock())).set("opted_out", out))
+
     def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
         found: list[dict[str, Any]] = []
         for shard in range(SHARDS):

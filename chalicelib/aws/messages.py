@@ -1,4 +1,4 @@
-"""The MessagesTable: the history, one item for each message in or out, and the fallbacks that were sent."""
+"""The MessagesTable: the history, one item for each message in or out, the fallbacks that were sent, who opted out."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from chalicelib.aws.expressions import Update
 from chalicelib.aws.items import from_wire, history_entry_of, history_item_of, item_to_wire, to_wire
 from chalicelib.context import iso
 from chalicelib.errors import TryAgain
-from chalicelib.lifecycle import RANK, replaces_below
+from chalicelib.lifecycle import RANK, bare, replaces_below
 from chalicelib.model import Delivery, HistoryEntry
 from chalicelib.ports import Marked
 
@@ -139,6 +139,31 @@ class DynamoFallbacks:
                 return False
             raise
         return True
+
+
+class DynamoOptOuts:
+    """Who wants no messages, kept beside the history; see `ports.OptOuts`."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def note(self, company: str, people: Sequence[str], *, out: bool, at: datetime) -> None:
+        for person in people:
+            item = {**_opt_out_key(company, person), "opted_out": out, "changed_at": iso(at)}
+            with translated():
+                self._dynamodb.put_item(TableName=self._table, Item=item_to_wire(item))
+
+    def holds(self, company: str, person: str) -> bool:
+        with translated():
+            response = self._dynamodb.get_item(
+                TableName=self._table, Key=item_to_wire(_opt_out_key(company, person)), ConsistentRead=True
+            )
+        return from_wire(response.get("Item") or {}).get("opted_out") is True
+
+
+def _opt_out_key(company: str, person: str) -> dict[str, str]:
+    return {"conversation_id": f"opt-out#{company}#{bare(person)}", "position": "opt-out"}
 
 
 def _batches(entries: Sequence[HistoryEntry]) -> Iterator[Sequence[HistoryEntry]]:

@@ -6,12 +6,14 @@ Source: Twilio's error and warning dictionary, https://www.twilio.com/docs/api/e
 from collections.abc import Mapping
 from enum import StrEnum
 
+from chalicelib.model import Refusal
+
 
 class Kind(StrEnum):
     """What an error code asks for."""
 
     WINDOW_CLOSED = "window_closed"  #: WhatsApp's 24 hours are over: a template or a human
-    OPTED_OUT = "opted_out"  #: the person wants no messages: stop
+    OPTED_OUT = "opted_out"  #: the person wants no messages: stop, until START
     RECIPIENT = "recipient"  #: this address cannot be reached: a human
     CONTENT = "content"  #: this message or this sender is set up wrongly: a human
     ACCOUNT = "account"  #: the account is in trouble: an operator
@@ -22,9 +24,9 @@ class Kind(StrEnum):
 CODES: Mapping[int, tuple[Kind, str]] = {
     63016: (Kind.WINDOW_CLOSED, "the person has not written for 24 hours, so only a template may go out"),
     21610: (Kind.OPTED_OUT, "the person has sent STOP to this sender"),
-    63032: (Kind.OPTED_OUT, "WhatsApp does not let us write to this person"),
-    63033: (Kind.OPTED_OUT, "the person has blocked this sender"),
-    63049: (Kind.OPTED_OUT, "WhatsApp limits how much marketing this person gets"),
+    63032: (Kind.RECIPIENT, "WhatsApp does not let us write to this person"),
+    63033: (Kind.RECIPIENT, "the person has blocked this sender"),
+    63049: (Kind.RECIPIENT, "WhatsApp limits how much marketing this person gets"),
     21211: (Kind.RECIPIENT, "the To number is not valid"),
     21214: (Kind.RECIPIENT, "the To number cannot be reached"),
     21266: (Kind.RECIPIENT, "the To and From numbers are the same"),
@@ -92,6 +94,19 @@ CODES: Mapping[int, tuple[Kind, str]] = {
     63018: (Kind.BUSY, "the sender sends faster than the channel allows"),
     63038: (Kind.BUSY, "the account has reached its daily limit"),
 }
+
+
+#: The kinds that ask for more than a human. Any other refusal has none.
+REFUSALS: Mapping[Kind, Refusal] = {
+    Kind.WINDOW_CLOSED: Refusal.WINDOW_CLOSED,
+    Kind.OPTED_OUT: Refusal.OPTED_OUT,
+}
+
+
+def refusal_of(code: int | None) -> Refusal | None:
+    """What a refusal with this code asks for."""
+    kind = kind_of(code)
+    return REFUSALS.get(kind) if kind else None
 
 
 def kind_of(code: int | None) -> Kind | None:

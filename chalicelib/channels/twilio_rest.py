@@ -14,7 +14,7 @@ from twilio.rest import Client
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from chalicelib.channels import sms, whatsapp
-from chalicelib.channels.twilio_codes import Kind, kind_of
+from chalicelib.channels.twilio_codes import Kind, kind_of, refusal_of
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
 from chalicelib.model import Channel, Inbound, Media, Outgoing, Tenant
 from chalicelib.ports import Posted, Secret
@@ -164,7 +164,7 @@ def of_twilio(error: TwilioException, *, sending: bool) -> RelayError:
         return TryAgain(f"Twilio is busy: {error.code}")
     if error.status >= 500:
         return Unconfirmed(f"Twilio failed: {error.status}") if sending else TryAgain(f"Twilio failed: {error.status}")
-    return Refused(str(error.code), f"Twilio refuses: {error.code}")
+    return Refused(str(error.code), f"Twilio refuses: {error.code}", kind=refusal_of(error.code))
 
 
 def of_transport(error: requests.RequestException, *, sending: bool) -> RelayError:

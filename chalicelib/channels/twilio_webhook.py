@@ -10,6 +10,8 @@ from xml.sax.saxutils import escape
 from twilio.request_validator import RequestValidator, add_port, get_signature_algorithm, remove_port
 
 from chalicelib.channels import sms, whatsapp
+from chalicelib.channels.opt_out import opt_out_of
+from chalicelib.channels.twilio_codes import refusal_of
 from chalicelib.errors import Rejected
 from chalicelib.model import Channel, Delivery, Inbound, Media, OptOut, StatusUpdate
 from chalicelib.ports import Request, Secret
@@ -99,7 +101,7 @@ class TwilioWebhook:
             media=tuple(_media(form)),
             other_addresses=tuple(_other_addresses(form, sender)),
             sender_pool=form.sid("MessagingServiceSid") or None,
-            opt_out=_opt_out(form),
+            opt_out=_opt_out(form, self.channel, text),
             raw={name: value for name, value in form.flat().items() if name != "Body" or value != text},
         )
 
@@ -111,6 +113,7 @@ class TwilioWebhook:
         if not provider_id or not word:
             raise Rejected(400, "status_missing", "the form has no MessageSid or no MessageStatus")
         own_address, person = _ends(form)
+        code = form.first("ErrorCode")[:_LONGEST_CODE]
         is_whatsapp = whatsapp.PREFIX in (form.first("From") + form.first("To"))
         return StatusUpdate(
             channel=Channel.WHATSAPP if is_whatsapp else Channel.SMS,
@@ -119,7 +122,8 @@ class TwilioWebhook:
             own_address=own_address,
             person=person,
             sender_pool=form.sid("MessagingServiceSid") or None,
-            error_code=form.first("ErrorCode")[:_LONGEST_CODE] or None,
+            error_code=code or None,
+            refusal=refusal_of(int(code)) if code.isascii() and code.isdecimal() else None,
         )
 
     def acknowledgement(self, text: str | None) -> str:
@@ -189,9 +193,12 @@ def _other_addresses(form: _Form, sender: str) -> Iterator[str]:
         yield other
 
 
-def _opt_out(form: _Form) -> OptOut | None:
-    word = form.first("OptOutType").upper()
-    return OptOut(word) if word in set(OptOut) else None
+def _opt_out(form: _Form, channel: Channel, text: str) -> OptOut | None:
+    """What Twilio has recognised, else what the message says when it says nothing else."""
+    recognised = form.first("OptOutType").upper()
+    if recognised in set(OptOut):
+        return OptOut(recognised)
+    return opt_out_of(channel, text)
 
 
 def _text(form: _Form) -> str:

@@ -651,6 +651,22 @@ class TestParts:
         assert seen(shelf, before.key).outgoing is None
 
 
+class TestOptingOut:
+    def test_a_record_hears_of_it_whatever_else_it_holds(self, shelf: Shelf) -> None:
+        before = claimed(shelf, 1)
+        hear(shelf, before.key, 2)
+        for out in (True, False, False, True):
+            shelf.port.opt(before.key, out=out)
+            after = seen(shelf, before.key)
+            assert after.opted_out == out
+            assert (after.received, after.answered, after.outgoing) == (2, 1, before.outgoing)
+
+    def test_a_record_that_is_gone_is_not_made_anew(self, shelf: Shelf) -> None:
+        gone = ConversationKey("+449", "gone")
+        shelf.port.opt(gone, out=True)
+        assert shelf.port.get(gone) is None
+
+
 class TestFinish:
     def test_when_nobody_waits_the_person_is_no_longer_listed(self, shelf: Shelf) -> None:
         after = shelf.port.finish(claimed(shelf), at=START)

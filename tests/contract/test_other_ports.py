@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.items import item_to_wire, tenant_of
-from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory
+from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory, DynamoOptOuts
 from chalicelib.aws.queues import SqsQueues
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.tenants import DynamoTenants
@@ -27,12 +27,12 @@ from chalicelib.model import (
     UnknownSender,
     Usage,
 )
-from chalicelib.ports import Fallbacks, History, Queues, Secret, Secrets, Tenants
+from chalicelib.ports import Fallbacks, History, OptOuts, Queues, Secret, Secrets, Tenants
 from tests.contract.conftest import REAL, TABLES, endpoint_of
 from tests.contract.shelves import MESSAGES, STAGE, TENANTS, bodies, sdk
 from tests.twins.cast import OWN_ADDRESS, PERSON, conversation, waiting
 from tests.twins.clock import START, TwinClock
-from tests.twins.history import TwinFallbacks, TwinHistory
+from tests.twins.history import TwinFallbacks, TwinHistory, TwinOptOuts
 from tests.twins.queues import TwinQueues
 from tests.twins.secrets import TwinSecrets
 from tests.twins.tenants import TwinTenants
@@ -47,6 +47,7 @@ class House:
     clock: TwinClock
     history: History
     fallbacks: Fallbacks
+    opt_outs: OptOuts
     queues: Queues
     secrets: Secrets
     tenants: Tenants
@@ -88,6 +89,7 @@ def _house_of_twins() -> House:
         clock=clock,
         history=TwinHistory(clock),
         fallbacks=TwinFallbacks(),
+        opt_outs=TwinOptOuts(),
         queues=queues,
         secrets=secrets,
         tenants=tenants,
@@ -119,6 +121,7 @@ def _house_at(tables: str | None, others: str | None) -> House:
         clock=clock,
         history=DynamoHistory(dynamodb, MESSAGES),
         fallbacks=DynamoFallbacks(dynamodb, MESSAGES),
+        opt_outs=DynamoOptOuts(dynamodb, MESSAGES),
         queues=SqsQueues(sqs),
         secrets=SecretsManager(secretsmanager, clock=clock),
         tenants=DynamoTenants(dynamodb, TENANTS, clock=clock),
@@ -288,6 +291,26 @@ class TestDeliveryStatus:
     def test_a_failure_without_id_keeps_the_text(self, house: House, cid: str) -> None:
         mark(house, cid, Delivery.FAILED, provider_id=None, code="attempts")
         assert house.history.latest(cid, limit=10)[-1].text == "answer 1.0"
+
+
+@on_every_table
+class TestOptOuts:
+    def test_who_has_said_nothing_wants_messages(self, house: House, cid: str) -> None:
+        assert not house.opt_outs.holds("company-1", cid)
+
+    def test_who_opts_out_is_remembered_by_every_address_in_any_spelling(self, house: House, cid: str) -> None:
+        house.opt_outs.note("company-1", [f"+{cid}", f"US.{cid}"], out=True, at=START)
+        for spelling in (f"+{cid}", cid, f"whatsapp:+{cid}", f"US.{cid}"):
+            assert house.opt_outs.holds("company-1", spelling)
+
+    def test_another_company_may_still_write(self, house: House, cid: str) -> None:
+        house.opt_outs.note("company-1", [cid], out=True, at=START)
+        assert not house.opt_outs.holds("company-2", cid)
+
+    def test_opting_in_lifts_it(self, house: House, cid: str) -> None:
+        for out in (True, True, False, False):
+            house.opt_outs.note("company-1", [cid], out=out, at=START)
+            assert house.opt_outs.holds("company-1", cid) == out
 
 
 @on_every_table

@@ -84,12 +84,13 @@ def test_a_stale_wake_up_makes_one_call(warm: Stage) -> None:
     assert counted(warm, lambda: warm.invoke("whatsapp-replies", stale)) == ["dynamodb:GetItem"]
 
 
-def test_a_turn_makes_two_reads_keeps_history_commits_and_wakes_the_sender(warm: Stage) -> None:
+def test_a_turn_makes_three_reads_keeps_history_commits_and_wakes_the_sender(warm: Stage) -> None:
     warm.write("Hello")
     [body] = warm.taken_bodies("whatsapp-replies")
     assert counted(warm, lambda: warm.invoke("whatsapp-replies", body)) == [
         "dynamodb:GetItem",
         "dynamodb:Query",
+        "dynamodb:GetItem",
         "dynamodb:BatchWriteItem",
         "dynamodb:UpdateItem",
         "sqs:SendMessage",
@@ -100,7 +101,7 @@ def test_a_turn_for_a_burst_costs_what_a_turn_for_one_message_costs(warm: Stage)
     for text in ("one", "two", "three", "four", "five"):
         warm.write(text)
     body = warm.taken_bodies("whatsapp-replies")[-1]
-    assert len(counted(warm, lambda: warm.invoke("whatsapp-replies", body))) == 5
+    assert len(counted(warm, lambda: warm.invoke("whatsapp-replies", body))) == 6
 
 
 def test_a_send_claims_keeps_history_posts_and_finishes(warm: Stage) -> None:

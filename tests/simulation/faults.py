@@ -75,6 +75,7 @@ POSSIBLE: Mapping[str, Sequence[Fault]] = {
             "drop",
             "change_hands",
             "rescued",
+            "opt",
         )
     },
     "history.write": (*_WRITE, Fault.PARTLY, Fault.PARTLY),
@@ -83,6 +84,8 @@ POSSIBLE: Mapping[str, Sequence[Fault]] = {
     "history.latest": _READ,
     "history.holds": _READ,
     "fallbacks.may_send": _WRITE,
+    "opt_outs.note": _WRITE,
+    "opt_outs.holds": _READ,
     "tenants.at": (Fault.THROTTLED,),
     "tenants.addresses": _READ,
     "secrets.current": (Fault.THROTTLED,),

@@ -184,6 +184,9 @@ class WitnessedConversations:
             self._truth.hands[seen.key] += 1
         return changed
 
+    def opt(self, key: ConversationKey, *, out: bool) -> None:
+        self._store.opt(key, out=out)
+
     def rescued(self, seen: Conversation, *, at: datetime) -> Conversation | None:
         before = self._store.get(seen.key)
         rescued = self._store.rescued(seen, at=at)

@@ -31,7 +31,7 @@ from tests.simulation.truth import Committed, Said, Truth
 from tests.simulation.witnesses import SearchableHistory, WitnessedConversations, WitnessedHistory
 from tests.twins import webhooks
 from tests.twins.clock import CountingIdentifiers
-from tests.twins.history import TwinFallbacks
+from tests.twins.history import TwinFallbacks, TwinOptOuts
 from tests.twins.queues import Delivery as Handed
 from tests.twins.relay import Ports
 from tests.twins.store import TwinConversations
@@ -59,6 +59,7 @@ class World:
         self.records = TwinConversations(self._store_clock, identifiers)
         self.history = SearchableHistory(self.clockwork.moment, lag=timedelta(seconds=2))
         self.fallbacks = TwinFallbacks()
+        self.opt_outs = TwinOptOuts()
         self.queues = SeenQueues(self)
         self.references = CheapReferences()
         self.provider = Provider(self)
@@ -89,6 +90,7 @@ class World:
             conversations=WitnessedConversations(self.records, self.truth, self),
             history=WitnessedHistory(self.history, self.truth, self),
             fallbacks=self.fallbacks,
+            opt_outs=self.opt_outs,
             tenants=CachedTenants(clock, self.tenants),
             secrets=CachedSecrets(clock, self.secrets),
             queues=self.queues,

@@ -1,11 +1,11 @@
-"""The history and the fallbacks in memory."""
+"""The history, the fallbacks and the opt-outs in memory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import RLock
 
-from chalicelib.lifecycle import RANK, replaces_below
+from chalicelib.lifecycle import RANK, bare, replaces_below
 from chalicelib.model import Delivery, HistoryEntry
 from chalicelib.ports import Clock, Marked
 
@@ -99,3 +99,20 @@ class TwinFallbacks:
                 return False
             self._ends[own_address, person] = int((at + window).timestamp())
             return True
+
+
+class TwinOptOuts:
+    """Who wants no messages of which company."""
+
+    def __init__(self) -> None:
+        self._out: set[_Place] = set()
+        self._at_hand = RLock()
+
+    def note(self, company: str, people: Sequence[str], *, out: bool, at: datetime) -> None:
+        with self._at_hand:
+            named = {(company, bare(person)) for person in people}
+            self._out = self._out | named if out else self._out - named
+
+    def holds(self, company: str, person: str) -> bool:
+        with self._at_hand:
+            return (company, bare(person)) in self._out

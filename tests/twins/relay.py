@@ -23,6 +23,7 @@ from chalicelib.ports import (
     History,
     Identifiers,
     Journal,
+    OptOuts,
     Providers,
     Queues,
     References,
@@ -37,7 +38,7 @@ from chalicelib.tools import ToolTable
 from tests.twins import cast, webhooks
 from tests.twins.clock import CountingIdentifiers, TwinClock
 from tests.twins.engine import TwinEngine, TwinEngines
-from tests.twins.history import TwinFallbacks, TwinHistory
+from tests.twins.history import TwinFallbacks, TwinHistory, TwinOptOuts
 from tests.twins.journal import TwinJournal
 from tests.twins.provider import Taken, TwinProvider, TwinProviders
 from tests.twins.queues import HANDOFF, SENDER, Delivery, QueueMessage, TwinQueues
@@ -59,6 +60,7 @@ class Ports:
     conversations: Conversations
     history: History
     fallbacks: Fallbacks
+    opt_outs: OptOuts
     tenants: Tenants
     secrets: Secrets
     queues: Queues
@@ -180,6 +182,7 @@ class TwinRelay:
         self.conversations = TwinConversations(self.clock, self.identifiers)
         self.history = TwinHistory(self.clock)
         self.fallbacks = TwinFallbacks()
+        self.opt_outs = TwinOptOuts()
         self.tenants = TwinTenants(self.clock)
         self.secrets = TwinSecrets(self.clock)
         self.queues = TwinQueues(self.clock)
@@ -190,6 +193,7 @@ class TwinRelay:
                 conversations=self.conversations,
                 history=self.history,
                 fallbacks=self.fallbacks,
+                opt_outs=self.opt_outs,
                 tenants=self.tenants,
                 secrets=self.secrets,
                 queues=self.queues,

@@ -178,6 +178,12 @@ class TwinConversations:
                 changes |= {"outgoing": None}
             return self._change(now, **changes)
 
+    def opt(self, key: ConversationKey, *, out: bool) -> None:
+        with self._at_hand:
+            now = self.get(key)
+            if now is not None:
+                self._change(now, opted_out=out)
+
     def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
         with self._at_hand:
             waiting = [(each.unanswered_since, each.key) for each in self._records.values() if each.unanswered_since]

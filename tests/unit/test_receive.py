@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib.channels.opt_out import opt_out_of
 from chalicelib.context import iso
 from chalicelib.errors import Rejected, TryAgain
-from chalicelib.model import Channel, ConversationKey, Numbered, Status, UnknownSender
+from chalicelib.model import Channel, ConversationKey, Numbered, OptOut, Status, UnknownSender
 from tests.twins import cast, webhooks
 from tests.twins.clock import START
 from tests.twins.relay import TwinRelay, opened, stamps
@@ -274,9 +275,84 @@ class TestOptingOut:
         assert not relay.the_conversation().opted_out
         assert turns(relay) == 1
 
-    def test_the_word_alone_does_not_opt_out(self, relay: TwinRelay) -> None:
+    @pytest.mark.parametrize(
+        ("text", "out"),
+        [
+            ("STOP", True),
+            (" stop! ", True),
+            ("Unsubscribe.", True),
+            ("please stop", False),
+            ("quit", False),
+            ("", False),
+        ],
+    )
+    def test_the_word_alone_is_enough(self, relay: TwinRelay, text: str, out: bool) -> None:
+        relay.hear(1, text)
+        assert relay.the_conversation().opted_out == out
+
+    @pytest.mark.parametrize("word", ["CANCEL", "End", "QUIT"])
+    def test_what_stops_an_sms_is_an_answer_elsewhere(self, word: str) -> None:
+        assert opt_out_of(Channel.SMS, word) == OptOut.STOP
+        assert opt_out_of(Channel.WHATSAPP, word) is None
+
+    def test_it_holds_for_every_conversation_with_the_company_on_any_channel(self, relay: TwinRelay) -> None:
+        by_sms = ConversationKey(cast.PERSON, "by-sms")
+        other_company = ConversationKey(cast.PERSON, "other")
+        opened(relay, key=by_sms, channel=Channel.SMS, own_addresses={Channel.SMS: "+447700900009"})
+        opened(relay, key=other_company, company_id="company-2", own_addresses={Channel.WHATSAPP: "+447700900008"})
         relay.hear(1, "STOP")
+        assert relay.the_conversation(by_sms).opted_out
+        assert not relay.the_conversation(other_company).opted_out
+        relay.hear(2, "START")
+        assert not relay.the_conversation(by_sms).opted_out
+
+    def test_an_answer_on_its_way_in_another_conversation_does_not_leave(self, relay: TwinRelay) -> None:
+        by_sms = ConversationKey(cast.PERSON, "by-sms")
+        waits = cast.outgoing(0, 1, channel=Channel.SMS)
+        since = {"received": 1, "answered": 1, "unanswered_since": START}
+        sms = {"channel": Channel.SMS, "own_addresses": {Channel.SMS: cast.OWN_ADDRESS}}
+        opened(relay, key=by_sms, outgoing=waits, status=Status.AI_RESPONSE_READY, **sms, **since)
+        relay.hear(1, "STOP")
+        relay.clock.advance(seconds=300)
+        relay.run_until_quiet(sweeping=True)
+        assert relay.provider.texts == []
+
+    def test_it_holds_for_a_conversation_that_is_opened_later(self, relay: TwinRelay) -> None:
+        relay.hear(1, "STOP")
+        later = ConversationKey(cast.PERSON, "later")
+        opened(relay, key=later, created_at="2026-11-21T09:00:00.000Z")
+        relay.hear(2, "and now?")
+        relay.run_until_quiet(sweeping=True)
+        assert relay.engine.turns == []
+        assert relay.provider.texts == []
+        assert relay.the_conversation(later).opted_out
+        assert [message.reason for message in relay.handed_over] == ["opted_out"] * 2
+
+    def test_who_opts_out_without_a_conversation_gets_no_fallback_later(self, relay: TwinRelay) -> None:
+        assert relay.hear(1, "STOP", sender=STRANGER) == EMPTY
+        assert relay.hear(2, "hello?", sender=STRANGER) == EMPTY
+
+    def test_an_old_stop_that_comes_again_after_start_changes_nothing(self, relay: TwinRelay) -> None:
+        relay.hear(1, "STOP")
+        relay.hear(2, "START")
+        relay.hear(1, "STOP")
+        relay.run_until_quiet()
+        assert not relay.opt_outs.holds("company-1", cast.PERSON)
         assert not relay.the_conversation().opted_out
+
+    def test_a_stop_that_died_half_way_is_finished_when_it_comes_again(self, relay: TwinRelay) -> None:
+        form = webhooks.message_form(
+            cast.message_id(1), "STOP", sender=f"whatsapp:{cast.PERSON}", recipient=f"whatsapp:{cast.OWN_ADDRESS}"
+        )
+        request = webhooks.signed("/whatsapp", form)
+        by_sms = ConversationKey(cast.PERSON, "by-sms")
+        opened(relay, key=by_sms, channel=Channel.SMS, own_addresses={Channel.SMS: "+447700900009"})
+        dying = relay.process.through(breaking("conversations", "opt", TryAgain("busy")))
+        with pytest.raises(TryAgain):
+            dying.receive(request)
+        relay.receive(request)
+        assert relay.the_conversation(by_sms).opted_out
+        assert relay.the_conversation().opted_out
 
 
 STRANGER = "+447700900999"

@@ -9,7 +9,16 @@ import pytest
 
 from chalicelib.context import Context
 from chalicelib.errors import Refused, TryAgain
-from chalicelib.model import Answer, Channel, Delivery, HistoryEntry, OutgoingState, Status
+from chalicelib.model import (
+    Answer,
+    Channel,
+    ConversationKey,
+    Delivery,
+    HistoryEntry,
+    OutgoingState,
+    Refusal,
+    Status,
+)
 from tests.twins import cast
 from tests.twins.provider import Silence
 from tests.twins.relay import TwinRelay, opened
@@ -336,3 +345,24 @@ def test_a_conversations_own_credentials_win(relay: TwinRelay) -> None:
     relay.send(committed(relay))
     providers: Any = relay.process.ports.providers
     assert [secret["auth_token"] for secret in providers.secrets] == ["own"]
+
+
+class TestOptedOut:
+    def test_what_only_the_provider_knew_is_known_everywhere_from_then_on(self, relay: TwinRelay) -> None:
+        elsewhere = ConversationKey(cast.PERSON, "elsewhere")
+        opened(relay, key=elsewhere, created_at="2026-11-01T09:00:00.000Z")
+        relay.provider.reacts(Refused("21610", kind=Refusal.OPTED_OUT))
+        relay.hear(1)
+        relay.run_until_quiet()
+        after = relay.the_conversation()
+        assert (after.opted_out, after.status, after.handed_off) == (True, Status.OPTED_OUT, True)
+        assert relay.the_conversation(elsewhere).opted_out
+        assert relay.opt_outs.holds("company-1", cast.PERSON)
+        assert len(relay.handed_over) == 1
+
+    def test_so_is_what_the_provider_reports_later(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        relay.run_until_quiet()
+        relay.report(relay.provider.taken[0], "undelivered", ErrorCode="21610")
+        assert relay.the_conversation().opted_out
+        assert relay.opt_outs.holds("company-1", cast.PERSON)

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.channels import INCOMING, incoming
 from chalicelib.errors import Rejected
-from chalicelib.model import Channel, Delivery, Inbound, Media, OptOut
+from chalicelib.model import Channel, Delivery, Inbound, Media, OptOut, Refusal
 from chalicelib.ports import Request
 from tests.twins import webhooks
 from tests.twins.clock import START
@@ -125,7 +125,10 @@ class TestMessages:
 
     @pytest.mark.parametrize("word", ["", "MAYBE"])
     def test_no_opting_out(self, word: str) -> None:
-        assert parsed("STOP", OptOutType=word).opt_out is None
+        assert parsed("please stop", OptOutType=word).opt_out is None
+
+    def test_what_twilio_has_recognised_counts_more_than_the_word(self) -> None:
+        assert parsed("STOP", OptOutType="HELP").opt_out == OptOut.HELP
 
     @pytest.mark.parametrize("name", ["MessageSid", "SmsMessageSid", "SmsSid"])
     def test_its_id_has_three_names(self, name: str) -> None:
@@ -197,6 +200,21 @@ class TestStatuses:
 
     def test_a_failure_has_a_code(self) -> None:
         assert self.parsed("undelivered", ErrorCode="63016").error_code == "63016"
+
+    @pytest.mark.parametrize(
+        ("code", "refusal"),
+        [
+            ("63016", Refusal.WINDOW_CLOSED),
+            ("21610", Refusal.OPTED_OUT),
+            ("30003", None),
+            ("0", None),
+            ("", None),
+            ("x", None),
+            ("²", None),
+        ],
+    )
+    def test_some_failures_ask_for_more_than_a_human(self, code: str, refusal: Refusal | None) -> None:
+        assert self.parsed("undelivered", ErrorCode=code).refusal == refusal
 
 
 class TestAcknowledgement:
