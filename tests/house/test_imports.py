@@ -7,7 +7,7 @@ import pytest
 from tests.house.source import Module, modules
 
 LANGUAGE = {"model", "lifecycle", "context", "errors", "ports"}
-STEPS = {"authenticity", "lookup", "entries", "picture", "outbound"}
+STEPS = {"authenticity", "lookup", "consent", "entries", "picture", "outbound"}
 STAGES = {"receive", "reply", "send", "track", "handoff", "route", "rescue", "reconcile", "settle"}
 EDGES = {"channels", "engines", "tools", "aws", "journal"}
 
