@@ -132,7 +132,7 @@ def message_of(entry: HistoryEntry) -> Waiting:
 def spoken_before(conversation: Conversation, latest: Sequence[HistoryEntry]) -> list[Spoken]:
     """What was said up to the messages that wait now, the outbound engine's opening first."""
     closed = (entry for entry in latest if entry.number <= conversation.answered and _was_said(entry))
-    return [*conversation.opening, *(Spoken(entry.author, entry.text) for entry in closed)]
+    return [*conversation.opening, *(Spoken(entry.author, entry.text, entry.position, entry.media) for entry in closed)]
 
 
 def _was_said(entry: HistoryEntry) -> bool:

@@ -73,6 +73,15 @@ class Refusal(StrEnum):
     WINDOW_CLOSED = "window_closed"  #: the person has not written for so long that only a template may go out
 
 
+class Moderation(StrEnum):
+    """What a tenant wants OpenAI's moderation to see before anything comes of it."""
+
+    OFF = "off"
+    INPUT = "input"  #: what the person wrote
+    OUTPUT = "output"  #: what the AI would answer
+    BOTH = "both"
+
+
 class UnknownSender(StrEnum):
     """What a tenant wants done with somebody who has no open conversation."""
 
@@ -220,6 +229,10 @@ class AiSettings:
     api_key_reference: str | None = None
     tools: tuple[str, ...] | None = None
     max_output_tokens: int | None = None
+    history_tokens: int | None = None  #: how many tokens of the conversation the model is shown at most
+    assistant_id: str | None = None  #: of the `assistants` engine
+    moderation: Moderation | None = None
+    check_needs_human: bool | None = None  #: asks for an opinion before the AI answers
 
     def or_else(self, other: "AiSettings") -> "AiSettings":
         """These settings, gaps filled from `other`."""
@@ -230,6 +243,12 @@ class AiSettings:
             api_key_reference=self.api_key_reference or other.api_key_reference,
             tools=self.tools if self.tools is not None else other.tools,
             max_output_tokens=self.max_output_tokens or other.max_output_tokens,
+            history_tokens=self.history_tokens or other.history_tokens,
+            assistant_id=self.assistant_id or other.assistant_id,
+            moderation=self.moderation or other.moderation,
+            check_needs_human=(
+                self.check_needs_human if self.check_needs_human is not None else other.check_needs_human
+            ),
         )
 
 
@@ -305,10 +324,22 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One line of the conversation so far, as an engine needs it."""
+    """One line of the conversation so far, as an engine needs it; `position` is empty for the opening."""
 
     author: Author
     text: str
+    position: str = ""
+    media: tuple[Media, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """What an engine's provider holds of a conversation, and how much of it counts."""
+
+    id: str
+    item: str | None = None  #: the item that it ends with; None until an answer of ours was committed in it
+    number: int = 0  #: the newest message that this answer covers
+    migrated: bool = False  #: the provider has it no more, so it is never asked for again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +358,7 @@ class Conversation:
     consent: bool = True
     allowed_channels: tuple[str, ...] = ()
     thread_id: str | None = None
+    thread_state: Thread | None = None  #: as the newest answer that was committed left its thread
     credentials: Mapping[str, str] = field(default_factory=dict)  #: references to secrets, by channel
     ai: AiSettings = field(default_factory=AiSettings)
     handed_off: bool = False
@@ -357,6 +389,14 @@ class Conversation:
     last_inbound_at: datetime | None = None
     rescues: int = 0
     rescued_at: datetime | None = None
+
+    @property
+    def thread(self) -> Thread | None:
+        """The thread that the record names now; what is known of an older one does not count for it."""
+        if self.thread_id is None:
+            return None
+        known = self.thread_state
+        return known if known is not None and known.id == self.thread_id else Thread(id=self.thread_id)
 
     @property
     def newest_message_id(self) -> str | None:
@@ -430,6 +470,7 @@ class Turn:
     history: Sequence[Spoken]
     waiting: Sequence[Waiting]
     project_data: Mapping[str, Any]
+    thread: Thread | None = None  #: what the engine's provider holds of the conversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,8 +481,7 @@ class Answer:
     hand_off_reason: str | None = None
     outcome: str | None = None  #: the conversation's purpose is fulfilled, with this outcome
     media_urls: tuple[str, ...] = ()  #: files that go out with the text
-    thread_id: str | None = None  #: a new or changed state at the engine's provider
-    migrated: bool = False  #: the thread of the record is gone; it is never asked again
+    thread: Thread | None = None  #: what the provider holds if this answer counts, where that is new
     usage: Usage = field(default_factory=Usage)
 
 
@@ -455,6 +495,11 @@ class Numbered:
     @staticmethod
     def answer(to: int, part: int) -> str:
         return f"{to:010d}#1-ai#{part:02d}"
+
+    @staticmethod
+    def last_of(to: int) -> str:
+        """Behind every part of the answer to message `to`, and before whatever comes next."""
+        return f"{to:010d}#1-ai#~"
 
     @staticmethod
     def human(after: int, at: datetime, identifier: str) -> str:

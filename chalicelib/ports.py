@@ -14,10 +14,12 @@ from chalicelib.model import (
     Delivery,
     HistoryEntry,
     Inbound,
+    Media,
     Outgoing,
     Status,
     StatusUpdate,
     Tenant,
+    Thread,
     ToolResult,
     ToolSpec,
     Turn,
@@ -127,11 +129,18 @@ class Conversations(Protocol):
         ...
 
     def commit(
-        self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool, outcome: str | None = None
+        self,
+        seen: Conversation,
+        outgoing: Outgoing,
+        *,
+        newer_may_wait: bool,
+        outcome: str | None = None,
+        thread: Thread | None = None,
     ) -> Conversation | None:
         """COMMIT: closes the messages that `outgoing` covers and makes it the answer on its way.
 
-        With an `outcome`, the conversation's purpose is fulfilled from now on.
+        With an `outcome`, the conversation's purpose is fulfilled from now on. `thread` is what the engine's provider
+        holds now. Both are remembered with the answer or not at all.
         """
         ...
 
@@ -349,6 +358,14 @@ class Tools(Protocol):
         ...
 
 
+class Files(Protocol):
+    """The files that people sent, as far as they are kept."""
+
+    def content(self, media: Media) -> bytes | None:
+        """The bytes of a file; None where it is not kept or cannot be had now."""
+        ...
+
+
 class Engine(Protocol):
     def answer(self, turn: Turn, secrets: Sequence[Secret], tools: Toolbox) -> Answer:
         """Thinks. Raises Refused, TryAgain or Unconfirmed; has no effect that cannot be thrown away."""
@@ -356,8 +373,8 @@ class Engine(Protocol):
 
 
 class Engines(Protocol):
-    def named(self, name: str | None) -> Engine:
-        """The engine of that name, the default one for None. Raises Refused for a name that is not in the table."""
+    def of(self, turn: Turn) -> Engine:
+        """The engine that the turn's settings name, or else its thread. Raises Refused for a name that there is not."""
         ...
 
 

@@ -202,8 +202,9 @@ def _think(taken: _Taken, secrets: Secrets, engines: Engines, tools: Tools, jour
         history=spoken_before(seen, taken.latest),
         waiting=taken.waiting,
         project_data=seen.project_data,
+        thread=seen.thread,
     )
-    return engines.named(settings.engine).answer(turn, _keys(settings.api_key_reference, secrets), tools.of(turn))
+    return engines.of(turn).answer(turn, _keys(settings.api_key_reference, secrets), tools.of(turn))
 
 
 def _keys(reference: str | None, secrets: Secrets) -> Sequence[Secret]:
@@ -228,7 +229,13 @@ def _commit(
     """COMMIT: closes what the answer covers. What waited is in the history before the record forgets it."""
     outgoing = _outgoing(taken, answer, splitter, clock(), identifiers())
     keep_waiting(taken.seen, history)
-    after = conversations.commit(taken.seen, outgoing, newer_may_wait=_newer_may_wait(taken), outcome=answer.outcome)
+    after = conversations.commit(
+        taken.seen,
+        outgoing,
+        newer_may_wait=_newer_may_wait(taken),
+        outcome=answer.outcome,
+        thread=answer.thread,
+    )
     if after is None:
         _discard(taken.seen, journal)
         return

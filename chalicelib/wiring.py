@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
+from time import sleep
 from uuid import uuid4
 
 from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
@@ -16,7 +17,7 @@ from chalicelib.config import Settings
 from chalicelib.context import Context
 from chalicelib.engines import EngineTable
 from chalicelib.journal import PowertoolsJournal
-from chalicelib.model import Bursts, Channel, ConversationKey, Patience
+from chalicelib.model import Bursts, Channel, ConversationKey, Media, Patience
 from chalicelib.ports import (
     Clock,
     DrawPicture,
@@ -42,6 +43,13 @@ def now() -> datetime:
 
 def new_identifier() -> str:
     return str(uuid4())
+
+
+class _NoFiles:
+    """Files that people sent, before any are kept."""
+
+    def content(self, media: Media) -> bytes | None:
+        return None
 
 
 class Relay:
@@ -200,7 +208,7 @@ class Relay:
 
     @cached_property
     def engines(self) -> EngineTable:
-        return EngineTable(self.settings.openai_base_url)
+        return EngineTable(self.settings.openai_base_url, _NoFiles(), sleep)
 
     @cached_property
     def tools(self) -> Tools:

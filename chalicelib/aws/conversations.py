@@ -19,13 +19,14 @@ from chalicelib.aws.items import (
     item_to_wire,
     opened_item_of,
     outgoing_item_of,
+    thread_item_of,
     to_wire,
     waiting_item_of,
 )
 from chalicelib.context import iso
 from chalicelib.errors import TryAgain
 from chalicelib.lifecycle import ends_with
-from chalicelib.model import Author, Conversation, ConversationKey, Outgoing, OutgoingState, Status, Waiting
+from chalicelib.model import Author, Conversation, ConversationKey, Outgoing, OutgoingState, Status, Thread, Waiting
 from chalicelib.ports import Claim, Clock, Identifiers, Recorded
 
 #: How many messages a record keeps waiting; more are kept in the history alone until the burst is answered.
@@ -124,7 +125,13 @@ class DynamoConversations:
         return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
 
     def commit(
-        self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool, outcome: str | None = None
+        self,
+        seen: Conversation,
+        outgoing: Outgoing,
+        *,
+        newer_may_wait: bool,
+        outcome: str | None = None,
+        thread: Thread | None = None,
     ) -> Conversation | None:
         update = self._on(seen)
         update.set("answered", outgoing.to).set("outgoing", outgoing_item_of(outgoing)).set("epoch", seen.epoch)
@@ -132,6 +139,8 @@ class DynamoConversations:
         update.remove_first("waiting", len(seen.waiting)).remove("rescues", "rescued_at")
         if outcome is not None:
             update.set("task_complete", 1).set("task_outcome", outcome)
+        if thread is not None:
+            update.set("thread_id", thread.id).set("thread_state", thread_item_of(thread))
         # nothing was answered since, by a turn or by a human
         update.only_if_equal("answered", seen.answered, absent_means=0)
         update.only_if_equal("epoch", seen.epoch, absent_means=0)

@@ -17,12 +17,14 @@ from chalicelib.model import (
     Delivery,
     HistoryEntry,
     Media,
+    Moderation,
     OnNewMessage,
     Outgoing,
     OutgoingState,
     Part,
     Spoken,
     Tenant,
+    Thread,
     UnknownSender,
     Usage,
     Waiting,
@@ -78,6 +80,7 @@ def conversation_of(item: Item) -> Conversation:
         consent=not _is_one_of(item.get("comms_consent"), FALSE),
         allowed_channels=_texts(item.get("allowed_channels")),
         thread_id=_text(item, "thread_id") or None,
+        thread_state=_thread_of(_map(item, "thread_state")),
         credentials=_credentials(item, config, channel),
         ai=ai_settings_of(ai),
         handed_off=_is_true(item, "hand_off_to_human") or _is_true(item, "handoff_to_human"),
@@ -255,7 +258,7 @@ def tenant_of(item: Item) -> Tenant | None:
 
 
 def ai_settings_of(ai: Item) -> AiSettings:
-    tools = ai.get("tools")
+    tools, moderation = ai.get("tools"), _text(ai, "moderation")
     return AiSettings(
         engine=_text(ai, "engine") or None,
         model=_text(ai, "model") or None,
@@ -263,6 +266,26 @@ def ai_settings_of(ai: Item) -> AiSettings:
         api_key_reference=_text(ai, "api_key_reference") or _text(ai, "ai_api_key_reference") or None,
         tools=_texts(tools) if isinstance(tools, list) else None,
         max_output_tokens=_number(ai, "max_output_tokens"),
+        history_tokens=_number(ai, "history_tokens"),
+        assistant_id=_text(ai, "assistant_id_replies") or None,
+        moderation=Moderation(moderation) if moderation in set(Moderation) else None,
+        check_needs_human=_is_true(ai, "check_needs_human") if "check_needs_human" in ai else None,
+    )
+
+
+def thread_item_of(thread: Thread) -> dict[str, Any]:
+    known = {"id": thread.id, "item": thread.item, "number": thread.number, "migrated": thread.migrated}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _thread_of(item: Item) -> Thread | None:
+    if not _text(item, "id"):
+        return None
+    return Thread(
+        id=_text(item, "id"),
+        item=str(item["item"]) if "item" in item else None,
+        number=_number(item, "number") or 0,
+        migrated=_is_true(item, "migrated"),
     )
 
 

@@ -21,6 +21,7 @@ from chalicelib.model import (
     Media,
     OutgoingState,
     Status,
+    Thread,
     Usage,
     Waiting,
 )
@@ -507,6 +508,38 @@ class TestCommit:
         assert after is not None
         assert (after.overflowing, after.waiting) == (False, ())
         assert texts(hear(shelf, before.key, 26)) == ["message 26"]
+
+    def test_what_the_provider_holds_is_remembered_with_the_answer(self, shelf: Shelf) -> None:
+        before = heard(shelf, 1)
+        thread = Thread(id="conv_1", item="msg_9", number=1)
+        assert shelf.port.commit(before, outgoing(0, 1), newer_may_wait=False, thread=thread) is not None
+        after = seen(shelf, before.key)
+        assert (after.thread_id, after.thread) == ("conv_1", thread)
+
+    def test_a_thread_that_is_left_behind_keeps_its_name(self, shelf: Shelf) -> None:
+        before = hear(shelf, put(shelf, thread_id="thread_abc").key, 1)
+        assert before.thread == Thread(id="thread_abc")
+        thread = Thread(id="thread_abc", migrated=True)
+        assert shelf.port.commit(before, outgoing(0, 1), newer_may_wait=False, thread=thread) is not None
+        assert seen(shelf, before.key).thread == thread
+
+    def test_an_answer_without_news_of_the_thread_leaves_it_alone(self, shelf: Shelf) -> None:
+        state = {"id": "conv_1", "item": "msg_1", "number": Decimal(7)}
+        before = hear(shelf, put(shelf, thread_id="conv_1", thread_state=state).key, 1)
+        assert shelf.port.commit(before, outgoing(0, 1), newer_may_wait=False) is not None
+        assert seen(shelf, before.key).thread == Thread(id="conv_1", item="msg_1", number=7)
+
+    def test_what_is_known_of_another_thread_does_not_count(self, shelf: Shelf) -> None:
+        state = {"id": "conv_1", "item": "msg_1", "number": Decimal(7)}
+        assert put(shelf, thread_id="conv_2", thread_state=state).thread == Thread(id="conv_2")
+        assert put(shelf, thread_id=None, thread_state=state).thread is None
+
+    def test_a_commit_that_is_lost_says_nothing_of_the_thread(self, shelf: Shelf) -> None:
+        before = hear(shelf, put(shelf, thread_id="conv_1").key, 1)
+        hear(shelf, before.key, 2)
+        thread = Thread(id="conv_2", item="msg_9", number=1)
+        assert shelf.port.commit(before, outgoing(0, 1), newer_may_wait=False, thread=thread) is None
+        assert seen(shelf, before.key).thread == Thread(id="conv_1")
 
     def test_it_forgets_the_attempts_to_rescue(self, shelf: Shelf) -> None:
         before = heard(shelf, 1)

@@ -403,6 +403,11 @@ class Stage:
         found: list[Item] = self.http.get(f"{self.openai_url}/_requests", timeout=5).json()["requests"]
         return found
 
+    def engine_calls(self) -> list[str]:
+        """Every call to OpenAI by its method and path, in order."""
+        found = self.http.get(f"{self.openai_url}/_requests", timeout=5).json()["calls"]
+        return [f"{call['method']} {call['path']}" for call in found]
+
     def sent(self, person: str | None = None) -> list[Item]:
         """What Twilio took from us, in order."""
         found = self.http.get(f"{self.twilio_url}/_people/messages", timeout=5).json()["messages"]

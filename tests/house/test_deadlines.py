@@ -11,7 +11,7 @@ import app as front_door
 from chalicelib import config
 from chalicelib.aws.clients import Clients
 from chalicelib.channels.twilio_rest import client as twilio_client
-from chalicelib.engines.responses import build
+from chalicelib.engines.openai_api import OpenAi
 from chalicelib.model import Patience
 from chalicelib.outbound import MOST_ATTEMPTS
 from tests.house.source import ROOT
@@ -147,7 +147,7 @@ def test_every_aws_client_has_deadlines_and_asks_once(service: str) -> None:
 
 
 def test_the_engines_client_has_a_deadline_and_asks_once() -> None:
-    made = build(base_url=None)._client("sk-x")
+    made = OpenAi(None).client("sk-x")
     assert (made.timeout, made.max_retries) == (config.ENGINE_DEADLINE.total_seconds(), 0)
 
 

@@ -95,7 +95,7 @@ def test_a_library_is_known_in_its_place_only(library: str, places: set[str]) ->
         ("the wall clock", lambda module: bool(module.names_used() & WALL_CLOCK), {"wiring"}),
         ("random ids", lambda module: bool(module.names_used() & {"uuid4", "uuid.uuid4", "os.urandom"}), {"wiring"}),
         ("the environment", lambda module: bool(module.names_used() & {"os.environ", "os.getenv"}), {"config"}),
-        ("sleep", lambda module: bool(module.names_used() & {"time.sleep", "sleep"}), set()),
+        ("sleep", lambda module: bool(module.names_used() & {"time.sleep", "sleep"}), {"wiring"}),
         ("print", lambda module: "print" in module.names_used(), set()),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

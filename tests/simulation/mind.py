@@ -20,7 +20,7 @@ class Mind:
 
     world: "World"
 
-    def named(self, name: str | None) -> "Mind":
+    def of(self, turn: Turn) -> "Mind":
         return self
 
     def answer(self, turn: Turn, secrets: Sequence[Secret], tools: Toolbox) -> Answer:

@@ -14,6 +14,7 @@ from chalicelib.model import (
     Numbered,
     Outgoing,
     Status,
+    Thread,
     Waiting,
 )
 from chalicelib.ports import Claim, Marked, Recorded
@@ -87,10 +88,16 @@ class WitnessedConversations:
         return closed
 
     def commit(
-        self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool, outcome: str | None = None
+        self,
+        seen: Conversation,
+        outgoing: Outgoing,
+        *,
+        newer_may_wait: bool,
+        outcome: str | None = None,
+        thread: Thread | None = None,
     ) -> Conversation | None:
         before = self._store.get(seen.key)
-        committed = self._store.commit(seen, outgoing, newer_may_wait=newer_may_wait, outcome=outcome)
+        committed = self._store.commit(seen, outgoing, newer_may_wait=newer_may_wait, outcome=outcome, thread=thread)
         after = self._compared(before, seen.key)
         is_new = after.outgoing is not None and after.outgoing.token == outgoing.token
         if before is not None and is_new and outgoing.token not in self._truth.answers:

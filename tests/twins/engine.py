@@ -46,7 +46,7 @@ class TwinEngines:
     engine: TwinEngine = field(default_factory=TwinEngine)
     names: tuple[str | None, ...] = (None, "responses")
 
-    def named(self, name: str | None) -> TwinEngine:
-        if name not in self.names:
+    def of(self, turn: Turn) -> TwinEngine:
+        if turn.settings.engine not in self.names:
             raise Refused("unknown_engine")
         return self.engine

@@ -9,7 +9,17 @@ from typing import Any
 from chalicelib.context import iso
 from chalicelib.errors import TryAgain
 from chalicelib.lifecycle import ends_with
-from chalicelib.model import Author, Conversation, ConversationKey, Outgoing, OutgoingState, Part, Status, Waiting
+from chalicelib.model import (
+    Author,
+    Conversation,
+    ConversationKey,
+    Outgoing,
+    OutgoingState,
+    Part,
+    Status,
+    Thread,
+    Waiting,
+)
 from chalicelib.ports import Claim, Clock, Identifiers, Recorded
 
 MOST_WAITING = 20
@@ -90,7 +100,13 @@ class TwinConversations:
             )
 
     def commit(
-        self, seen: Conversation, outgoing: Outgoing, *, newer_may_wait: bool, outcome: str | None = None
+        self,
+        seen: Conversation,
+        outgoing: Outgoing,
+        *,
+        newer_may_wait: bool,
+        outcome: str | None = None,
+        thread: Thread | None = None,
     ) -> Conversation | None:
         with self._at_hand:
             now = self.get(seen.key)
@@ -112,6 +128,7 @@ class TwinConversations:
                 apologised=now.apologised or outgoing.author == Author.SYSTEM,
                 task_complete=now.task_complete or outcome is not None,
                 task_outcome=now.task_outcome if outcome is None else outcome,
+                **({"thread_id": thread.id, "thread_state": thread} if thread else {}),
                 **_NO_RESCUES,
             )
 

@@ -92,7 +92,13 @@ class TestWhatWasSaid:
         assert spoken_before(holding(2), [entry(1, "answer", Author.AI, provider_id=None)]) == []
 
     def test_what_a_person_said_was_said_whatever_its_id(self) -> None:
-        assert spoken_before(holding(2), [entry(1, "one", provider_id=None)]) == [Spoken(Author.USER, "one")]
+        said = spoken_before(holding(2), [entry(1, "one", provider_id=None)])
+        assert [(each.author, each.text) for each in said] == [(Author.USER, "one")]
+
+    def test_each_line_knows_where_in_the_history_it_stands(self) -> None:
+        conversation = holding(2, opening=(Spoken(Author.AI, "Hello"),))
+        said = spoken_before(conversation, [entry(1, "one"), entry(1, "answer", Author.AI)])
+        assert [each.position for each in said] == ["", Numbered.inbound(1), Numbered.answer(1, 0)]
 
 
 def test_only_the_unsent_parts_of_an_answer_enter_the_history() -> None:

@@ -11,7 +11,7 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 
 from chalicelib.channels.twilio_codes import CODES, Kind, kind_of
 from chalicelib.channels.twilio_rest import of_transport, of_twilio
-from chalicelib.engines.responses import MEANING, PASSING_CODES, REFUSED_CODES, of_error
+from chalicelib.engines.openai_api import BUSY_CODES, MEANING, PASSING_CODES, REFUSED_CODES, Busy, of_error
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
 
 
@@ -29,10 +29,15 @@ class TestOpenAi:
             assert not issubclass(later, earlier), f"{later.__name__} is never reached after {earlier.__name__}"
 
     def test_no_code_has_two_meanings(self) -> None:
-        assert set() == REFUSED_CODES & PASSING_CODES
+        assert set() == REFUSED_CODES & PASSING_CODES == REFUSED_CODES & BUSY_CODES == PASSING_CODES & BUSY_CODES
 
     @pytest.mark.parametrize(
-        ("code", "meaning"), [*((c, Refused) for c in REFUSED_CODES), *((c, TryAgain) for c in PASSING_CODES)]
+        ("code", "meaning"),
+        [
+            *((code, Refused) for code in REFUSED_CODES),
+            *((code, TryAgain) for code in PASSING_CODES),
+            *((code, Busy) for code in BUSY_CODES),
+        ],
     )
     def test_a_code_speaks_louder_than_its_class(self, code: str, meaning: type[RelayError]) -> None:
         error = openai.OpenAIError("x")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import Refused, TryAgain
-from chalicelib.model import Answer, Author, ConversationKey, Spoken, Status
+from chalicelib.model import Answer, Author, ConversationKey, Status
 from tests.twins import cast
 from tests.twins.relay import TwinRelay, opened
 
@@ -116,7 +116,7 @@ class TestGiveBack:
         relay.give_back()
         relay.hear(2)
         relay.run_until_quiet()
-        assert list(relay.engine.turns[0].history) == [Spoken(Author.USER, "message 1")]
+        assert [(each.author, each.text) for each in relay.engine.turns[0].history] == [(Author.USER, "message 1")]
 
     def test_what_nobody_was_told_yet_goes_to_the_human_first(self, relay: TwinRelay) -> None:
         opened(relay, handed_off=True)
