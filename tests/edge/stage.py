@@ -21,6 +21,7 @@ import botocore.loaders
 import botocore.session
 import pytest
 import requests
+from botocore.exceptions import ClientError
 from chalice.local import LambdaContext
 from chalice.test import Client
 from flask import Flask, Response, request
@@ -34,7 +35,10 @@ from local.openai import create_app as openai_stand_in
 from local.serving import running
 from local.twilio import Account, Config, Number
 from local.twilio import create_app as twilio_stand_in
+from ops.permissions import Permission, permissions_of
+from ops.policies import API
 from tests import signing
+from tests.permissions.evaluator import Policy
 
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOADS = ROOT / "tests/payloads"
@@ -95,8 +99,9 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """A request to AWS while the application was working: its service, operation and parameters."""
+    """A request to AWS while a function of the application was working: its service, operation and parameters."""
 
+    function: str
     service: str
     operation: str
     params: Mapping[str, Any]
@@ -119,7 +124,11 @@ class Stage:
     calls: list[Call] = field(default_factory=list)
     callback_paths: list[str] = field(default_factory=list)
     day: int = 0  #: grows with each test; what was meant for an earlier one is turned away
-    _working: int = 0
+    denied: list[str] = field(default_factory=list)  #: what a function did that its policy does not allow
+    policies: Mapping[str, Policy] = field(default_factory=dict)  #: by function; without one everything is allowed
+    apart: bool = False  #: each function is a process of its own, as in AWS: it shares no cache with the others
+    _working: list[tuple[str, int]] = field(default_factory=list)  #: functions, and the threads that they run in
+    _last: str = ""
 
     @cached_property
     def http(self) -> requests.Session:
@@ -137,6 +146,7 @@ class Stage:
         with self.door:
             self.day += 1
             self.calls.clear()
+            self.denied.clear()
             self.callback_paths.clear()
             for name, value in {"PUBLIC_BASE_URL": self.base_url, **environment}.items():
                 patch.setenv(name, value)
@@ -170,7 +180,7 @@ class Stage:
         return self.request("POST", path, body, signed | dict(headers or {}))
 
     def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Any:
-        with self._at_work():
+        with self.at_work(API):
             return self.client.http.request(method, path, headers=dict(headers or {}), body=body)
 
     def through_gateway(
@@ -214,7 +224,7 @@ class Stage:
             "body": raw_body if raw_body is not None else text,
             "isBase64Encoded": encoded,
         }
-        with self._at_work():
+        with self.at_work(API):
             return front_door.app(event, LambdaContext("api_handler", 512))
 
     def payload(self, name: str, **options: Any) -> Any:
@@ -262,7 +272,7 @@ class Stage:
     def invoke(self, purpose: str, body: str, *, attempt: int = 1) -> None:
         """One message to the handler of a queue, as Lambda hands it over. Raises what the handler raises."""
         event = sqs_event(queue_name(purpose), body, attempt=attempt)
-        with self._at_work():
+        with self.at_work(HANDLERS[purpose]):
             self.client.lambda_.invoke(HANDLERS[purpose], event)
 
     def fails(self, purpose: str, body: str, *, attempt: int = 1) -> bool:
@@ -281,10 +291,14 @@ class Stage:
         return [message["Body"] for message in self._receive(purpose)]
 
     def sweep(self) -> None:
-        """The schedule fires."""
-        event = self.client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
-        with self._at_work():
-            self.client.lambda_.invoke("rescue", event)
+        """The schedule of the sweep fires."""
+        self.fire("rescue")
+
+    def fire(self, function: str) -> None:
+        """A schedule fires."""
+        event: Any = self.client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
+        with self.at_work(function):
+            self.client.lambda_.invoke(function, event)
 
     def _attempt(self, purpose: str, message: Item) -> None:
         for attempt in range(1, 4):
@@ -447,17 +461,37 @@ class Stage:
         found += [call for call in self.calls[before:] if call.thread == get_ident()]
 
     def take_note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
-        if self._working:
-            self.calls.append(Call(model.service_model.service_name, model.name, params))
+        if self._working and self._working[-1][1] == get_ident():
+            call = Call(self._working[-1][0], model.service_model.service_name, model.name, params)
+            self.calls.append(call)
+            self._demand_allowed(call)
+
+    def _demand_allowed(self, call: Call) -> None:
+        """Answers as AWS does where the function's policy does not allow the request."""
+        policy = self.policies.get(call.function)
+        missing = [each for each in permissions(call) if policy is not None and not policy.allows(each)]
+        if missing:
+            self.denied.append(f"{call.function} may not {missing[0].action} {missing[0].resource}")
+            error = {"Code": "AccessDeniedException", "Message": self.denied[-1]}
+            raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": 400}}, call.operation)
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
+    def at_work(self, function: str) -> Iterator[None]:
+        """What happens meanwhile is done by this function of the application, with its rights."""
         with self.door:
-            self._working += 1
+            if self.apart and function != self._last:
+                relay.cache_clear()
+            self._last = function
+            self._working.append((function, get_ident()))
             try:
                 yield
             finally:
-                self._working -= 1
+                self._working.pop()
+
+
+def permissions(call: Call) -> list[Permission]:
+    """What a request needs of IAM, here."""
+    return permissions_of(call.service, call.operation, call.params, region="eu-west-2", account=ACCOUNT_ID)
 
 
 @contextmanager

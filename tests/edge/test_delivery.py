@@ -156,7 +156,7 @@ def test_credentials_that_are_gone_hand_the_conversation_over(stage: Stage) -> N
     stage.open()
     stage.write("Hello")
     stage.work_off("whatsapp-replies")
-    stage.change(credentials_reference="there/is/no/such/secret")
+    stage.change(credentials_reference="whatsapp-credentials/no/such/twilio")
     stage.work_off("sender")
     assert stage.record()["hand_off_to_human_reason"] == "send_refused:no_channel_credentials"
 

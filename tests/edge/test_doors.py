@@ -139,6 +139,7 @@ def test_a_queue_that_is_away_makes_the_provider_deliver_again(conversation: Sta
 
 
 def test_a_table_that_is_away_shows_the_caller_no_stack_trace(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.policies = {}
     stage.begin(monkeypatch, CONVERSATIONS_TABLE="there-is-no-such-table")
     response = stage.webhook("hello")
     assert response.status_code == 500

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.edge.stage import OPENAI_SECRET, TWILIO_SECRET, Stage
+from tests.edge.stage import OPENAI_SECRET, Stage
 
 
 @pytest.fixture
@@ -86,7 +86,8 @@ def test_a_tenant_without_an_api_key_gives_its_people_to_humans(stage: Stage) ->
 
 
 def test_a_secret_that_holds_no_api_key_is_as_good_as_none(stage: Stage) -> None:
-    stage.open(ai_config={"api_key_reference": TWILIO_SECRET})
+    stage.secret("ai-credentials/without/key", something="else")
+    stage.open(ai_config={"api_key_reference": "ai-credentials/without/key"})
     stage.write("Hello")
     stage.work_off()
     assert stage.record()["hand_off_to_human_reason"] == "ai_failed:no_ai_credentials"

@@ -281,6 +281,7 @@ def test_the_message_of_an_exception_is_left_out_because_it_may_quote_a_person(
 def _bug(stage: Stage) -> None:
     """Something that nobody foresaw: the table of conversations is not there."""
     patch = pytest.MonkeyPatch()
+    stage.policies = {}
     patch.setenv("CONVERSATIONS_TABLE", "there-is-no-such-table")
     relay.cache_clear()
     stage.webhook("Quagmire")

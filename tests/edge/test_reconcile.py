@@ -1,9 +1,6 @@
 """What Twilio received and could not deliver to us is taken in all the same."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import pytest
 
 from chalicelib import reconcile
 from chalicelib.wiring import relay
@@ -28,6 +25,7 @@ def run(stage: Stage, *, later: timedelta = timedelta(minutes=2)) -> int:
         take_in=parts.take_in,
         clock=lambda: datetime.now(UTC) + later,
         journal=parts.journal,
+        patience=parts.patience,
     )
 
 
@@ -75,6 +73,5 @@ def test_one_tenant_whose_provider_fails_does_not_keep_the_others_waiting(stage:
     assert run(stage) == 1
 
 
-def test_the_schedule_runs_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    event: Any = stage.client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
-    stage.client.lambda_.invoke("reconcile", event)
+def test_the_schedule_runs_it(stage: Stage) -> None:
+    stage.fire("reconcile")

@@ -271,8 +271,8 @@ def test_the_host_header_is_asked_where_there_is_no_gateway_and_no_configured_ad
 
 
 def test_a_conversations_own_credentials_sign_for_it(stage: Stage) -> None:
-    stage.secret("own/secret", auth_token="the conversation's own token")
-    stage.open(credentials_reference="own/secret")
+    stage.secret("whatsapp-credentials/own/twilio", auth_token="the conversation's own token")
+    stage.open(credentials_reference="whatsapp-credentials/own/twilio")
     assert stage.post("/whatsapp", BODY, token="the conversation's own token").status_code == 200
 
 
@@ -290,8 +290,8 @@ def test_credentials_in_the_older_place_sign_too(stage: Stage) -> None:
 
 
 def test_a_conversations_own_credentials_do_not_sign_for_another_conversation(stage: Stage) -> None:
-    stage.secret("own/secret", auth_token="the conversation's own token")
-    stage.open(credentials_reference="own/secret", conversation_status="closed")
+    stage.secret("whatsapp-credentials/own/twilio", auth_token="the conversation's own token")
+    stage.open(credentials_reference="whatsapp-credentials/own/twilio", conversation_status="closed")
     stage.open(conversation_id="another", channel_config={"company_whatsapp_number": OWN})
     assert refused(stage.post("/whatsapp", BODY, token="the conversation's own token"))
 

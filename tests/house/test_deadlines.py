@@ -14,6 +14,7 @@ from chalicelib.channels.twilio_rest import client as twilio_client
 from chalicelib.engines.openai_api import OpenAi
 from chalicelib.model import Patience
 from chalicelib.outbound import MOST_ATTEMPTS
+from ops.policies import API, configuration, functions
 from tests.house.source import ROOT
 
 CHALICE = json.loads((ROOT / ".chalice/config.json").read_text())
@@ -33,6 +34,9 @@ PATIENCE = Patience()
 #: Twilio gives a webhook this long. Source: Twilio, webhooks, connection overrides, `rt` and `tt`.
 TWILIO_WAITS = timedelta(seconds=15)
 
+#: API Gateway waits this long for an integration. Source: API Gateway quotas for REST APIs.
+GATEWAY_WAITS = timedelta(seconds=29)
+
 #: A message that the provider took is in its list by then, and clocks of two machines are no further apart.
 PROVIDER_LISTS_WITHIN = timedelta(seconds=120)
 CLOCKS_DISAGREE = timedelta(seconds=30)
@@ -42,8 +46,8 @@ PLAUSIBLE_PARTS = 5
 
 
 def lambda_timeout(function: str) -> timedelta:
-    seconds = CHALICE["lambda_functions"].get(function, {}).get("lambda_timeout", CHALICE["lambda_timeout"])
-    return timedelta(seconds=seconds)
+    """The longest of any stage, as Chalice reads its configuration."""
+    return max(timedelta(seconds=configuration(stage, function).lambda_timeout) for stage in CHALICE["stages"])
 
 
 def queue(purpose: str) -> dict[str, Any]:
@@ -60,7 +64,8 @@ def visibility(purpose: str) -> timedelta:
 @pytest.mark.parametrize("purpose", TURNS)
 def test_the_engine_gives_up_before_its_lambda_does(purpose: str) -> None:
     rest = 6 * (config.AWS_CONNECT_DEADLINE + config.AWS_READ_DEADLINE) / 2
-    assert config.ENGINE_DEADLINE + rest <= lambda_timeout(HANDLERS[purpose])
+    shortest = min(configuration(stage, HANDLERS[purpose]).lambda_timeout for stage in CHALICE["stages"])
+    assert config.ENGINE_DEADLINE + rest <= timedelta(seconds=shortest)
 
 
 @pytest.mark.parametrize("purpose", HANDLERS)
@@ -130,12 +135,30 @@ def test_a_turn_is_handled_alone(purpose: str) -> None:
     assert event_source.batch_size == 1
 
 
-def test_every_function_with_settings_of_its_own_exists() -> None:
-    assert set(CHALICE["lambda_functions"]) <= set(front_door.app.handler_map)
+@pytest.mark.parametrize("stage", CHALICE["stages"])
+def test_every_function_has_settings_of_its_own_and_nothing_else_has(stage: str) -> None:
+    assert set(CHALICE["lambda_functions"]) == set(functions())
+    assert set(CHALICE["stages"][stage]["lambda_functions"]) == set(functions())
 
 
-def test_no_function_runs_on_the_default_timeout_of_the_library() -> None:
-    assert "lambda_timeout" in CHALICE
+@pytest.mark.parametrize("function", functions())
+@pytest.mark.parametrize("stage", CHALICE["stages"])
+def test_no_function_runs_on_a_default_of_the_library(stage: str, function: str) -> None:
+    settings = configuration(stage, function)
+    chosen = (settings.lambda_timeout, settings.lambda_memory_size, settings.log_retention_in_days)
+    assert all(chosen), chosen
+    assert settings.environment_variables["STAGE"] == settings.tags["stage"] == stage
+    assert settings.tags["component"]
+    assert settings.autogen_policy is False
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_what_runs_in_aws_is_traced(stage: str) -> None:
+    assert all(configuration(stage, each).xray_enabled for each in functions())
+
+
+def test_a_webhook_gives_up_before_the_gateway_does() -> None:
+    assert lambda_timeout(API) < GATEWAY_WAITS
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "sqs", "secretsmanager"])

@@ -1,0 +1,250 @@
+"""Scenarios that bring every function to everything it does in AWS, one after the other."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.model import Channel, ConversationKey
+from chalicelib.wiring import Relay, relay
+from ops.permissions import Permission
+from ops.policies import functions
+from tests.edge.stage import (
+    CONVERSATION,
+    HANDLERS,
+    OWN,
+    PERSON,
+    STRANGER,
+    TEXTER,
+    Stage,
+    installation,
+    new_sid,
+    permissions,
+)
+
+Scenario = Callable[[Stage], None]
+KEY = ConversationKey(PERSON, CONVERSATION)
+
+#: The functions that take turns.
+TURNS = [each for purpose, each in HANDLERS.items() if purpose != "sender"]
+
+
+def recorded() -> dict[str, set[Permission]]:
+    """What each function did in all scenarios, by its name."""
+    done: dict[str, set[Permission]] = {each: set() for each in functions()}
+    with pytest.MonkeyPatch.context() as outer, installation(outer) as stage:
+        stage.apart = True
+        for scenario in scenarios():
+            with pytest.MonkeyPatch.context() as patch:
+                stage.begin(patch)
+                scenario(stage)
+                for call in stage.calls:
+                    done[call.function] |= set(permissions(call))
+                stage.end()
+    return done
+
+
+def scenarios() -> Iterator[Scenario]:
+    yield from (_exchange, _exchange_by_sms, _long_message, _message_for_a_human, _stranger, _newcomer)
+    yield from (_conversation_of_many_messages, _callback_of_a_failure, _callback_after_doubt, _refusal, _rotation)
+    yield from (_stopped_answer, _doubt, _stalled_turn, _lost_message)
+    for function in TURNS:
+        yield _turn_of(function)
+        yield _turn_that_asks_for_a_human(function)
+    for function in functions():
+        yield from (_waking_a_turn(function, channel) for channel in Channel)
+        yield from (_waking_the_sender(function), *(_passing_on(function, clipped=each) for each in (False, True)))
+
+
+# --- what comes in and goes out
+
+
+def _exchange(stage: Stage) -> None:
+    stage.open()
+    stage.write("Hello")
+    stage.work_off()
+    stage.await_callbacks("read")
+
+
+def _exchange_by_sms(stage: Stage) -> None:
+    stage.open(TEXTER, channel_method="sms")
+    stage.write("Hello", person=TEXTER, sms=True)
+    stage.work_off()
+    stage.await_callbacks("delivered")
+
+
+def _long_message(stage: Stage) -> None:
+    stage.open()
+    stage.write("Hello " * 500)
+    stage.work_off()
+
+
+def _message_for_a_human(stage: Stage) -> None:
+    stage.open(hand_off_to_human=True)
+    stage.write("Hello")
+
+
+def _stranger(stage: Stage) -> None:
+    stage.webhook("Hello?", person=STRANGER)
+
+
+def _newcomer(stage: Stage) -> None:
+    stage.tenant(unknown_senders="open_conversation")
+    stage.write("Hello", person=STRANGER)
+
+
+def _conversation_of_many_messages(stage: Stage) -> None:
+    stage.open(recent_message_ids=[new_sid() for _ in range(64)], received=100, answered=100)
+    stage.write("Hello")
+
+
+def _callback_of_a_failure(stage: Stage) -> None:
+    stage.open()
+    stage.twilio_fault("fail_later", code=63016)
+    stage.write("Hello")
+    stage.work_off()
+    stage.await_callbacks("failed")
+
+
+def _callback_after_doubt(stage: Stage) -> None:
+    stage.open()
+    stage.twilio_fault("accept_then_timeout", seconds=0.01)
+    stage.write("Hello")
+    stage.work_off()
+    stage.await_callbacks("read")
+
+
+def _refusal(stage: Stage) -> None:
+    stage.open()
+    stage.twilio_fault("refuse", code=21610)
+    stage.write("Hello")
+    stage.work_off()
+
+
+def _rotation(stage: Stage) -> None:
+    stage.open()
+    stage.twilio_fault("refuse", code=20003)
+    stage.write("Hello")
+    stage.work_off()
+
+
+def _stopped_answer(stage: Stage) -> None:
+    stage.open()
+    stage.write("Hello")
+    stage.work_off("whatsapp-replies")
+    stage.change(hand_off_to_human=True)
+    stage.work_off()
+
+
+# --- what no event wakes
+
+
+def _doubt(stage: Stage) -> None:
+    stage.open()
+    stage.twilio_fault("accept_then_timeout", seconds=0.01)
+    stage.twilio_fault("lose_callbacks")
+    stage.write("Hello")
+    stage.work_off()
+    stage.minutes_pass()
+    stage.sweep()
+
+
+def _stalled_turn(stage: Stage) -> None:
+    stage.open()
+    stage.write("Hello")
+    for _ in range(4):
+        stage.minutes_pass(10)
+        stage.sweep()
+
+
+def _lost_message(stage: Stage) -> None:
+    """Some were lost of people who have a conversation, had many messages, or none; the job comes minutes later."""
+    stage.open()
+    stage.tenant(unknown_senders="open_conversation")
+    ids = [new_sid() for _ in range(64)]
+    stage.open(TEXTER, recent_message_ids=ids, received=100, answered=100)
+    for person in (PERSON, TEXTER, STRANGER):
+        message = {"from": f"whatsapp:{person}", "to": f"whatsapp:{OWN}", "body": "Hello", "deliver": False}
+        stage.http.post(f"{stage.twilio_url}/_people/messages", json=message, timeout=5)
+    stage.fire("reconcile")
+    with stage.at_work("reconcile"):
+        Relay(relay().settings, clock=lambda: datetime.now(UTC) + timedelta(minutes=2)).reconcile()
+
+
+# --- turns, by the function of each channel
+
+
+def _turn_of(function: str) -> Scenario:
+    def scenario(stage: Stage) -> None:
+        _take_turn(stage, function, "Hello")
+
+    return scenario
+
+
+def _turn_that_asks_for_a_human(function: str) -> Scenario:
+    def scenario(stage: Stage) -> None:
+        _take_turn(stage, function, "Can I speak with a human?")
+
+    return scenario
+
+
+def _take_turn(stage: Stage, function: str, text: str) -> None:
+    [purpose] = [purpose for purpose, name in HANDLERS.items() if name == function]
+    stage.open()
+    stage.write(text)
+    [body] = stage.taken_bodies("whatsapp-replies")
+    stage.invoke(purpose, body)
+
+
+# --- steps that every function comes to, some of them only when it loses a race
+
+
+def _waking_a_turn(function: str, channel: Channel) -> Scenario:
+    def scenario(stage: Stage) -> None:
+        stage.open(allowed_channels=None, **_waiting(channel))
+        _route(stage, function)
+
+    return scenario
+
+
+def _waking_the_sender(function: str) -> Scenario:
+    """Nothing waits any more, so that the picture is drawn from the history."""
+
+    def scenario(stage: Stage) -> None:
+        stage.open()
+        stage.write("Hello")
+        stage.work_off("whatsapp-replies")
+        _route(stage, function)
+
+    return scenario
+
+
+def _passing_on(function: str, *, clipped: bool) -> Scenario:
+    def scenario(stage: Stage) -> None:
+        stage.open(hand_off_to_human=True, **_waiting(Channel.WHATSAPP, clipped=clipped))
+        _route(stage, function)
+
+    return scenario
+
+
+def _route(stage: Stage, function: str) -> None:
+    with stage.at_work(function):
+        found = relay().conversations.get(KEY)
+        assert found is not None
+        assert relay().route(found) != "nobody"
+
+
+def _waiting(channel: Channel, **more: Any) -> dict[str, Any]:
+    """The attributes of a record in which a message waits."""
+    at = "2026-11-22T17:33:00.000Z"
+    message = {"message_id": "SM1", "text": "Hello", "received_at": at, "from": PERSON, "to": OWN, "channel": channel}
+    return {
+        "received": 1,
+        "answered": 0,
+        "waiting": [{**message, "channel": str(channel), **more}],
+        "recent_message_ids": ["SM1"],
+        "unanswered_since": at,
+        "last_inbound_at": at,
+        "rescue_shard": "0",
+    }
