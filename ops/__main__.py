@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ops import dead_letters, resources
+from ops import conversations, credentials, dead_letters, policies, resources, tenants
 
 
 class Command(Protocol):
@@ -18,7 +18,14 @@ class Command(Protocol):
     def run(self, arguments: argparse.Namespace) -> int: ...
 
 
-COMMANDS: Mapping[str, Command] = {"resources": resources, "dlq": dead_letters}
+COMMANDS: Mapping[str, Command] = {
+    "resources": resources,
+    "policies": policies,
+    "secrets": credentials,
+    "tenants": tenants,
+    "conversations": conversations,
+    "dlq": dead_letters,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
