@@ -91,7 +91,7 @@ def _answered(assistant: str, turn: Turn, call: _Calls, tools: Toolbox) -> Answe
     offered = [tool.to_dict() for tool in call("assistants.retrieve", assistant).tools]
     offered += [_as_function(spec) for spec in tools.specs()]
     thread, end, missing = _place(turn, call)
-    lines = [*missing, *waiting_lines(turn)]
+    lines = responses.fitting([*missing, *waiting_lines(turn)], turn, call.session)
     for line in lines:
         _add(thread, line)
     run = _Run(call, thread.id, assistant, turn, offered)

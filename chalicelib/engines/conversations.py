@@ -8,7 +8,7 @@ from chalicelib.engines.held import Item, bring_back, newest_of_ours, unheard, w
 from chalicelib.engines.openai_api import Gone, OpenAi, Poisoned, Session, listed
 from chalicelib.engines.openai_engine import Means, OpenAiEngine
 from chalicelib.engines.prompt import waiting_lines
-from chalicelib.engines.responses import create, items_of, output_item, text_of
+from chalicelib.engines.responses import create, fitting, items_of, output_item, text_of
 from chalicelib.engines.steps import Output, Said, until_answered
 from chalicelib.model import Answer, Spoken, Thread, Turn
 from chalicelib.ports import Files, Toolbox
@@ -86,7 +86,7 @@ def _found(turn: Turn, session: Session) -> _Place | None:
 def _made(turn: Turn, session: Session, means: Means) -> _Place:
     """A new conversation that holds our history."""
     conversation = _Conversation(session.call("conversations.create").id, session)
-    items = iter(items_of([line for line in turn.history if line.text], means.files))
+    items = iter(items_of(fitting(turn.history, turn, session), means.files))
     while some := list(islice(items, MOST_ITEMS)):
         session.call("conversations.items.create", conversation.id, items=some)
     newest = next(conversation.newest_first(), None)
@@ -94,7 +94,7 @@ def _made(turn: Turn, session: Session, means: Means) -> _Place:
 
 
 def _answered(place: _Place, turn: Turn, session: Session, tools: Toolbox, means: Means) -> Answer:
-    lines = [*place.unheard, *waiting_lines(turn)]
+    lines = fitting([*place.unheard, *waiting_lines(turn)], turn, session)
     asked = items_of(lines, means.files)
 
     def ask(outputs: Sequence[Output]) -> Said:

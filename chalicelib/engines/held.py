@@ -24,6 +24,9 @@ _MARK = "relay_begins_after"
 
 _NOTHING = "nothing"
 
+#: Source: OpenAI, `metadata` of conversations and threads.
+MOST_PAIRS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -54,7 +57,7 @@ def bring_back(copy: Copy, thread: Thread) -> str | None:
     None if the copy does not hold the item with which it should end: nobody knows what is in it.
     """
     end = thread.item if thread.item is not None else _end_of_others(copy)
-    surplus = after(copy, end)
+    surplus = after(copy, end) if end is not None else None
     if surplus is None:
         return None
     for item in surplus:
@@ -97,14 +100,16 @@ def was_said(turn: Turn, thread: Thread) -> bool:
     return thread.number == 0 or thread.number in ends
 
 
-def _end_of_others(copy: Copy) -> str:
-    """Where a copy ended that somebody else began, before any turn of ours.
+def _end_of_others(copy: Copy) -> str | None:
+    """Where a copy ended that somebody else began, before any turn of ours; None if that cannot be noted on it.
 
     Looking first and reading the mark then is what makes two first turns agree: whoever finds no mark has looked before
     anybody added, because the mark is set before that.
     """
     newest = next(iter(copy.newest_first()), None)
     metadata = copy.metadata()
+    if _MARK not in metadata and len(metadata) >= MOST_PAIRS:
+        return None
     if _MARK not in metadata:
         metadata = {**metadata, _MARK: newest.id if newest else _NOTHING}
         copy.set_metadata(metadata)

@@ -31,7 +31,7 @@ def build(*, base_url: str | None, files: Files, wait: Callable[[float], None]) 
 
 def think(turn: Turn, session: Session, tools: Toolbox, means: Means) -> Answer:
     """Sends the newest of what was said, what waits at its end, and answers the model's calls until there is a text."""
-    heard = items_of(_fitting(turn, session), means.files)
+    heard = items_of(fitting([*turn.history, *waiting_lines(turn)], turn, session), means.files)
 
     def ask(outputs: Sequence[Output]) -> Said:
         heard.extend(answered_calls(outputs))
@@ -103,8 +103,8 @@ def as_function(spec: ToolSpec) -> Item:
     return {"type": "function", **named, "strict": True}
 
 
-def _fitting(turn: Turn, session: Session) -> list[Spoken]:
-    """The newest of what was said and what waits, within the tenant's number of tokens."""
+def fitting(lines: Sequence[Spoken], turn: Turn, session: Session) -> list[Spoken]:
+    """The newest of these lines, within the tenant's number of tokens."""
 
     def count(lines: Sequence[Spoken]) -> int:
         items = [{"role": _ROLES.get(line.author, "assistant"), "content": line.text} for line in lines]
@@ -113,7 +113,7 @@ def _fitting(turn: Turn, session: Session) -> list[Spoken]:
         return int(counted.input_tokens)
 
     tokens = turn.settings.history_tokens or DEFAULT_TOKENS
-    return newest_within([*turn.history, *waiting_lines(turn)], tokens, count)
+    return newest_within(lines, tokens, count)
 
 
 def _content_of(line: Spoken, parts: Sequence[Item]) -> str | list[Item]:

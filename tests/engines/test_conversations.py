@@ -88,6 +88,24 @@ def test_what_others_noted_on_a_conversation_stays(bob: Person) -> None:
     assert bob.bench.api("GET", f"/conversations/{bob.thread.id}")["metadata"]["campaign"] == "spring"
 
 
+def test_a_conversation_that_has_no_room_for_our_mark_is_made_anew(bob: Person) -> None:
+    full = {str(number): "taken" for number in range(16)}
+    made = bob.bench.api("POST", "/conversations", items=[{"role": "user", "content": "?"}], metadata=full)
+    bob.thread = Thread(id=made["id"])
+    bob.writes("Hi")
+    goes_well(bob)
+    assert bob.thread.id != made["id"]
+
+
+def test_a_new_conversation_is_begun_with_no_more_than_the_model_may_be_shown(ada: Person) -> None:
+    lines = [Spoken(Author.USER, "x" * 900, Numbered.inbound(number)) for number in range(1, 31)]
+    ada.history, ada.answered = lines, 30
+    ada.settings = AiSettings(engine="conversations", history_tokens=2_000)
+    ada.writes("Hi")
+    ada.is_answered()
+    assert 5 < len(held(ada)) < 12
+
+
 def test_what_a_human_said_meanwhile_is_heard(ada: Person) -> None:
     ada.writes("Hi")
     ada.is_answered()
