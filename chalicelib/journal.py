@@ -47,8 +47,15 @@ METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
     "handed_off": (("HandedOff", MetricUnit.Count, None),),
     "passed_to_human": (("PassedToHuman", MetricUnit.Count, None),),
     "rescue_woke": (("RescuesWoken", MetricUnit.Count, None),),
-    "rescue_swept": (("PeopleWaitingTooLong", MetricUnit.Count, "waiting"),),
+    "webhook_delayed": (("WebhooksDelayed", MetricUnit.Count, None),),
+    "rescue_swept": (
+        ("PeopleWaitingTooLong", MetricUnit.Count, "waiting"),
+        ("OldestWaitSeconds", MetricUnit.Seconds, "oldest_seconds"),
+    ),
 }
+
+#: What `failed` counts.
+FAILED = "StagesFailed"
 
 
 class PowertoolsJournal:
@@ -73,7 +80,7 @@ class PowertoolsJournal:
         extra = {"action": "stage_failed", "stage": self._stage, "failed": stage, "error": type(error).__name__}
         known = {"message_id": message_id} if message_id else {}
         self._logger.error("a stage failed", extra={**extra, **known, "at": places})
-        self._count("StagesFailed", MetricUnit.Count, 1)
+        self._count(FAILED, MetricUnit.Count, 1)
 
     def flush(self) -> None:
         """Writes the metrics of this invocation, if there are any."""

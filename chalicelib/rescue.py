@@ -40,7 +40,13 @@ def sweep(
     overdue = conversations.overdue(run.began - patience.look_after, limit=SWEEP_LIMIT)
     in_doubt = [seen for seen in run.each(overdue) if not run.handled(seen)]
     run.settle_all(in_doubt)
-    journal("rescue_swept", "everybody who waits too long was looked at", waiting=len(overdue), rescued=run.done)
+    journal(
+        "rescue_swept",
+        "everybody who waits too long was looked at",
+        waiting=len(overdue),
+        rescued=run.done,
+        oldest_seconds=run.oldest.total_seconds(),
+    )
     if run.bugs:
         raise run.bugs[0]
     return run.done
@@ -62,6 +68,7 @@ class _Sweep:
     patience: Patience
     began: datetime
     done: int = 0
+    oldest: timedelta = timedelta(0)
     bugs: list[Exception] = field(default_factory=list)
 
     def each(self, keys: Iterable[ConversationKey]) -> Iterator[Conversation]:
@@ -72,7 +79,11 @@ class _Sweep:
                 self._failed(failure)
                 continue
             if seen is not None:
+                self.oldest = max(self.oldest, self._waited(seen))
                 yield seen
+
+    def _waited(self, seen: Conversation) -> timedelta:
+        return self.began - seen.unanswered_since if seen.unanswered_since else timedelta(0)
 
     def handled(self, seen: Conversation) -> bool:
         """Does what is due, unless the answer must be settled first."""

@@ -1,7 +1,7 @@
 """The AWS of a laptop: tables, queues, secrets and stacks in the memory of one process, on 127.0.0.1 only.
 
 It is ministack, served by ourselves so that it says when it is ready and ends when it is told to, with the
-differences to AWS that this application meets corrected in `local.aws_gaps`.
+differences to AWS that this application meets corrected in `local.aws_gaps` and `local.gateway_gaps`.
 """
 
 import argparse
@@ -24,6 +24,7 @@ REGION = "eu-west-2"
 SERVICES = (
     "apigateway",
     "cloudformation",
+    "cloudwatch",
     "dynamodb",
     "events",
     "iam",
@@ -32,8 +33,10 @@ SERVICES = (
     "s3",
     "secretsmanager",
     "ses",
+    "sns",
     "sqs",
     "sts",
+    "wafv2",
 )
 
 #: ministack reads its settings from the environment as it is imported. These keep it in memory and to itself.
@@ -104,9 +107,10 @@ def _ministack(port: int) -> Application:
     os.environ.update(QUIET_AND_IN_MEMORY, GATEWAY_PORT=str(port), MINISTACK_REGION=region)
     from ministack.app import app
 
-    from local import aws_gaps
+    from local import aws_gaps, gateway_gaps
 
     aws_gaps.fill()
+    gateway_gaps.fill()
     application: Application = app
     return application
 

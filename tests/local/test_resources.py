@@ -19,8 +19,8 @@ TABLES = ("conversations", "messages", "tenants")
 QUEUES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "handoff")
 
 
-def apply(endpoint: str, stage: str, **changed: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "ops", "resources", "--stage", stage]
+def apply(endpoint: str, stage: str, *options: str, **changed: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ops", "resources", "--stage", stage, *options]
     env = environment(endpoint) | changed
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
 
@@ -37,7 +37,10 @@ def test_it_creates_every_table_and_queue_and_names_them(aws_endpoint: str, clie
     queues = [f"AWS::SQS::Queue ai-multi-comms-{name}-queue-{stage}" for name in QUEUES]
     dead = [f"AWS::SQS::Queue ai-multi-comms-{name}-queue-dlq-{stage}" for name in QUEUES]
     *lines, last = done.stdout.splitlines()
-    assert sorted(lines) == sorted(f"created {name}" for name in tables + queues + dead)
+    kept = [line for line in lines if "DynamoDB" in line or "SQS" in line]
+    assert sorted(kept) == sorted(f"created {name}" for name in tables + queues + dead)
+    alarms = [each for each in TEMPLATE["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    assert sum("AWS::CloudWatch::Alarm" in line for line in lines) == len(alarms)
     assert last == f"ready ai-multi-comms-resources-{stage}"
 
 
@@ -66,6 +69,22 @@ def test_tables_without_their_stack_are_left_alone(aws_endpoint: str, client: Cl
     assert client("dynamodb").get_item(TableName=table, Key=item)["Item"] == item
 
 
+def test_a_parameter_that_was_set_stays_until_it_is_set_anew(aws_endpoint: str, client: Client, stage: str) -> None:
+    def parameters() -> dict[str, str]:
+        [stack] = client("cloudformation").describe_stacks(StackName=resources.stack_name(stage))["Stacks"]
+        return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+
+    assert apply(aws_endpoint, stage, "--set", "LongestWaitSeconds=300").returncode == 0
+    assert apply(aws_endpoint, stage, "--set", "LongestHandoffSeconds=60").returncode == 0
+    assert (parameters()["LongestWaitSeconds"], parameters()["LongestHandoffSeconds"]) == ("300", "60")
+
+
+def test_a_parameter_that_the_template_does_not_know_is_refused(aws_endpoint: str, stage: str) -> None:
+    refused = apply(aws_endpoint, stage, "--set", "AlarmAdress=ops@example.com")
+    assert refused.returncode == 2
+    assert "AlarmAddress" in refused.stderr
+
+
 def test_a_stack_that_failed_at_first_is_made_anew(aws_endpoint: str, client: Client, stage: str) -> None:
     cloudformation, name = client("cloudformation"), resources.stack_name(stage)
     broken = {"Resources": {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 10**9}}}}
@@ -80,9 +99,11 @@ def test_a_failed_change_tells_the_reason(aws_endpoint: str, client: Client, sta
     template = json.loads(json.dumps(TEMPLATE))
     template["Resources"]["SenderQueue"]["Properties"]["VisibilityTimeout"] = 10**9
     (tmp_path / "ops").mkdir()
+    (tmp_path / ".chalice").mkdir()
+    for name in ("dashboard.json", "gateway.json", "config.json"):
+        (tmp_path / ".chalice" / name).write_text((ROOT / ".chalice" / name).read_text())
     for file in (ROOT / "ops").glob("*.py"):
         (tmp_path / "ops" / file.name).write_text(file.read_text())
-    (tmp_path / ".chalice").mkdir()
     (tmp_path / ".chalice/resources.json").write_text(json.dumps(template))
     command = [sys.executable, "-m", "ops", "resources", "--stage", stage]
     env = environment(aws_endpoint) | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

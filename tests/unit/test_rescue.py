@@ -73,7 +73,15 @@ class TestStalledTurns:
 
     def test_an_empty_sweep_does_nothing(self, relay: TwinRelay) -> None:
         assert relay.sweep() == 0
-        assert relay.journal.of("rescue_swept") == [{"waiting": 0, "rescued": 0}]
+        assert relay.journal.of("rescue_swept") == [{"waiting": 0, "rescued": 0, "oldest_seconds": 0.0}]
+
+    def test_a_sweep_says_for_how_long_the_oldest_has_waited(self, relay: TwinRelay) -> None:
+        relay.hear(1)
+        relay.queues.waiting.clear()
+        relay.clock.advance(timedelta(minutes=20))
+        relay.sweep()
+        [said] = relay.journal.of("rescue_swept")
+        assert (said["waiting"], said["oldest_seconds"]) == (1, 20 * 60)
 
     def test_a_turn_that_never_comes_ends_with_a_human(self, relay: TwinRelay) -> None:
         relay.hear(1)
