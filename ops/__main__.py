@@ -5,7 +5,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ops import conversations, credentials, dead_letters, policies, resources, tenants
+from ops import (
+    conversations,
+    credentials,
+    dead_letters,
+    deploy,
+    destroy,
+    harden,
+    package,
+    policies,
+    resources,
+    smoke,
+    tenants,
+)
 
 
 class Command(Protocol):
@@ -19,7 +31,12 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, Command] = {
+    "deploy": deploy,
     "resources": resources,
+    "harden": harden,
+    "smoke": smoke,
+    "package": package,
+    "destroy": destroy,
     "policies": policies,
     "secrets": credentials,
     "tenants": tenants,
