@@ -29,6 +29,7 @@ ADAPTERS: Mapping[str, str] = {
     "conversations": "DynamoConversations",
     "history": "DynamoHistory",
     "fallbacks": "DynamoFallbacks",
+    "opt_outs": "DynamoOptOuts",
     "tenants": "DynamoTenants",
     "secrets": "SecretsManager",
     "queues": "SqsQueues",

@@ -388,6 +388,7 @@ _OWNERS = {
     "conversations": ("conversations",),
     "history": ("messages",),
     "fallbacks": ("messages",),
+    "opt_outs": ("messages",),
     "tenants": ("tenants",),
     "secrets": ("secret",),
     "queues": ("queue",),
