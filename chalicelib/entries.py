@@ -83,7 +83,7 @@ def entries_of_answer(conversation: Conversation, outgoing: Outgoing) -> list[Hi
     return [
         HistoryEntry(
             conversation_id=conversation.key.conversation_id,
-            position=Numbered.answer(outgoing.to, part),
+            position=outgoing.position(part),
             author=outgoing.author,
             text=outgoing.parts[part].text,
             at=outgoing.claimed_at,

@@ -40,6 +40,7 @@ METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
         ("SecondsFromNewestMessageToAnswer", MetricUnit.Seconds, "seconds"),
     ),
     "answer_refused": (("AnswersRefused", MetricUnit.Count, None),),
+    "template_offered": (("TemplatesOffered", MetricUnit.Count, None),),
     "answer_not_delivered": (("AnswersNotDelivered", MetricUnit.Count, None),),
     "answer_unconfirmed": (("AnswersUnconfirmed", MetricUnit.Count, None),),
     "answer_suppressed": (("AnswersSuppressed", MetricUnit.Count, None),),

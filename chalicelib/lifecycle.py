@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from chalicelib.model import Author, Conversation, Delivery, Outgoing, Status
+from chalicelib.model import Conversation, Delivery, Outgoing, Status
 
 _PERSON_WRITES = {Status.USER_REPLY_RECEIVED, Status.OPTED_OUT}
 _ANYBODY_MAY = {Status.HANDED_OFF_TO_HUMAN, Status.CLOSED} | _PERSON_WRITES
@@ -55,7 +55,7 @@ def ends_with(outgoing: Outgoing) -> Mapping[str, str]:
     """Which status becomes which once the answer is out; any other stays as it is."""
     if outgoing.hands_over is None:
         return {Status.AI_RESPONSE_READY: Status.AI_RESPONSE_SENT.value}
-    ended = Status.AI_FAILED if outgoing.author == Author.SYSTEM else Status.HANDED_OFF_TO_HUMAN
+    ended = Status.AI_FAILED if outgoing.is_apology else Status.HANDED_OFF_TO_HUMAN
     return {Status.AI_RESPONSE_READY: ended.value, Status.USER_REPLY_RECEIVED: ended.value}
 
 

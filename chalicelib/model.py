@@ -82,6 +82,14 @@ class Moderation(StrEnum):
     BOTH = "both"
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text that WhatsApp has approved, with values for its variables; it may go out at any time."""
+
+    content_sid: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
 class UnknownSender(StrEnum):
     """What a tenant wants done with somebody who has no open conversation."""
 
@@ -202,10 +210,19 @@ class Outgoing:
     usage: Usage = field(default_factory=Usage)
     author: Author = Author.AI  #: SYSTEM for the tenant's apology
     hands_over: str | None = None  #: why a human gets the conversation once this is out
+    template: Template | None = None  #: goes out instead of an answer's text, which WhatsApp did not let through
     attempts: int = 0
     claim: str | None = None  #: made by the sender that claimed it
     claimed_at: datetime | None = None
     first_claimed_at: datetime | None = None
+
+    @property
+    def is_apology(self) -> bool:
+        return self.author == Author.SYSTEM and self.hands_over is not None
+
+    def position(self, part: int) -> str:
+        """Where the history keeps a part of it."""
+        return Numbered.template(self.to) if self.template else Numbered.answer(self.to, part)
 
     def is_same_claim_as(self, other: "Outgoing") -> bool:
         """Whether nobody has claimed, released or replaced this answer since it was `other`."""
@@ -268,6 +285,8 @@ class Tenant:
     burst_max: timedelta | None = None
     fallback_text: str | None = None
     fallback_window: timedelta = timedelta(hours=24)
+    closed_window: Template | None = None  #: what goes out where WhatsApp's 24 hours are over
+    typing_indicator: bool = False  #: the person sees that somebody is writing while a turn runs
     apology_text: str | None = None  #: what a person is told when the AI fails for good
     on_new_message: OnNewMessage = OnNewMessage.RESTART
     unknown_senders: UnknownSender = UnknownSender.FALLBACK
@@ -500,6 +519,10 @@ class Numbered:
     def last_of(to: int) -> str:
         """Behind every part of the answer to message `to`, and before whatever comes next."""
         return f"{to:010d}#1-ai#~"
+
+    @staticmethod
+    def template(to: int) -> str:
+        return f"{to:010d}#1-ai#template"
 
     @staticmethod
     def human(after: int, at: datetime, identifier: str) -> str:

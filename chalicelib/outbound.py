@@ -1,16 +1,18 @@
 """The answer on its way: its provider, its parts, and what follows once it is out."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from chalicelib.consent import change_consent, company_of
 from chalicelib.context import credentials_reference
 from chalicelib.errors import Refused
-from chalicelib.model import Author, Conversation, Delivery, Numbered, Outgoing, Part, Tenant
-from chalicelib.picture import tenant_at, tenant_of
+from chalicelib.model import Author, Conversation, Delivery, Outgoing, OutgoingState, Part, Template, Tenant
+from chalicelib.picture import tenant_at, tenant_of, with_names
 from chalicelib.ports import (
     Clock,
     Conversations,
     History,
+    Identifiers,
     Journal,
     OptOuts,
     OutgoingChannel,
@@ -107,7 +109,7 @@ def conclude(
         seconds=(at - outgoing.newest_at).total_seconds(),
     )
     if outgoing.hands_over and after.handed_off:
-        reason = outgoing.hands_over if outgoing.author == Author.SYSTEM else "asked_by_ai"
+        reason = outgoing.hands_over if outgoing.is_apology else "asked_by_ai"
         journal("handed_off", "a human takes over", conversation=after.reference, reason=reason, status=after.status)
     if after.somebody_waits or after.unanswered_since is not None:
         route(after)
@@ -120,7 +122,7 @@ def note_provider_ids(sent: Conversation, *, history: History, clock: Clock) -> 
         if part.provider_id is not None:
             history.mark(
                 sent.key.conversation_id,
-                Numbered.answer(outgoing.to, number),
+                outgoing.position(number),
                 status=Delivery.QUEUED,
                 provider_id=part.provider_id,
                 error_code=None,
@@ -139,9 +141,63 @@ def note_failure(
     for part in current.outgoing.unsent:
         history.mark(
             current.key.conversation_id,
-            Numbered.answer(current.outgoing.to, part),
+            current.outgoing.position(part),
             status=Delivery.FAILED,
             provider_id=None,
             error_code=code,
             at=clock(),
         )
+
+
+def offer_template(
+    seen: Conversation,
+    *,
+    tenants: Tenants,
+    conversations: Conversations,
+    route: Route,
+    clock: Clock,
+    identifiers: Identifiers,
+    journal: Journal,
+) -> bool:
+    """WhatsApp's window is closed: the tenant's template goes out in place of the text that was refused.
+
+    It is an answer like any other, so it leaves at most once. False where there is no template, where it was refused
+    itself, or where the person has written since; then a human must act.
+    """
+    tenant = tenant_of(seen, tenants)
+    offered = _template_of(seen, tenant, clock(), identifiers())
+    if offered is None:
+        return False
+    after = conversations.offer(seen, offered)
+    if after is None:
+        return False
+    journal("template_offered", "the template goes out, because the window is closed", conversation=after.reference)
+    route(after)
+    return True
+
+
+def _template_of(seen: Conversation, tenant: Tenant | None, at: datetime, token: str) -> Outgoing | None:
+    refused = seen.outgoing
+    template = tenant.closed_window if tenant else None
+    if tenant is None or template is None or seen.somebody_waits or (refused and refused.template):
+        return None
+    return Outgoing(
+        after=refused.after if refused else seen.answered,
+        to=seen.answered,
+        epoch=seen.epoch,
+        state=OutgoingState.READY,
+        token=token,
+        channel=tenant.channel,
+        sender=refused.sender if refused else tenant.address,
+        recipient=refused.recipient if refused else seen.key.person,
+        sender_pool=refused.sender_pool if refused else None,
+        parts=(Part(f"[template {template.content_sid}]"),),
+        committed_at=at,
+        newest_at=seen.last_inbound_at or at,
+        author=Author.SYSTEM,
+        template=Template(
+            template.content_sid,
+            {name: with_names(value, tenant, seen.person_name) for name, value in template.variables.items()},
+        ),
+        hands_over=refused.hands_over if refused else None,
+    )

@@ -57,10 +57,10 @@ def tenant_at(tenants: Tenants, channel: Channel, own_address: str, sender_pool:
     return found
 
 
-def with_names(template: str, tenant: Tenant) -> str:
-    """A tenant's text for people with its own names put in."""
+def with_names(template: str, tenant: Tenant, person_name: str = "") -> str:
+    """A tenant's text for people with the names put in."""
     filled = template.replace("{company_name}", tenant.company_name or "us")
-    return filled.replace("{project_name}", tenant.project_name)
+    return filled.replace("{project_name}", tenant.project_name).replace("{person_name}", person_name)
 
 
 def _spoken_to(conversation: Conversation) -> tuple[Channel, str, str | None]:

@@ -175,6 +175,10 @@ class Conversations(Protocol):
         """HAND OVER or GIVE BACK: the next epoch begins. Giving back also closes everything received."""
         ...
 
+    def offer(self, seen: Conversation, outgoing: Outgoing) -> Conversation | None:
+        """Puts `outgoing` in place of the answer of `seen`, or of none, if nothing else has changed since."""
+        ...
+
     def opt(self, key: ConversationKey, *, out: bool) -> None:
         """Notes that the person wants no messages, or wants them again; a record that is gone stays gone."""
         ...
@@ -293,6 +297,10 @@ class OutgoingChannel(Protocol):
 
     def post(self, outgoing: Outgoing, part: int, *, callback_url: str | None) -> str:
         """Sends one part; the provider's id of it. Raises Refused, TryAgain or Unconfirmed."""
+        ...
+
+    def typing(self, message_id: str) -> None:
+        """Shows the person who wrote this message that somebody is writing. Raises Refused, TryAgain."""
         ...
 
     def posted_since(self, outgoing: Outgoing, since: datetime) -> Sequence[Posted]:

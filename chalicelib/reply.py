@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.consent import company_of
-from chalicelib.context import Context
+from chalicelib.context import Context, credentials_reference
 from chalicelib.entries import all_waiting, keep_waiting, spoken_before
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
 from chalicelib.lifecycle import human_reason
 from chalicelib.model import (
     Answer,
     Bursts,
+    Channel,
     Conversation,
     HistoryEntry,
     OnNewMessage,
@@ -32,6 +33,7 @@ from chalicelib.ports import (
     Identifiers,
     Journal,
     OptOuts,
+    Providers,
     Queues,
     Route,
     Secret,
@@ -71,6 +73,7 @@ def reply(
     tools: Tools,
     splitter: Splitter,
     opt_outs: OptOuts,
+    providers: Providers,
     queues: Queues,
     route: Route,
     take_over: TakeOver,
@@ -92,6 +95,7 @@ def reply(
     if opt_outs.holds(company_of(seen, taken.tenant), seen.key.person):
         _leave_in_peace(seen, conversations, route, journal)
         return
+    _show_typing(taken, secrets, providers, journal)
     try:
         _demand_complete(taken)
         answer = _think(taken, secrets, engines, tools, journal)
@@ -160,6 +164,20 @@ def _waited(seen: Conversation, now: datetime) -> float:
     """Seconds since the oldest message that waits came in."""
     oldest = seen.waiting[0].received_at if seen.waiting else seen.unanswered_since
     return (now - oldest).total_seconds() if oldest else 0.0
+
+
+def _show_typing(taken: _Taken, secrets: Secrets, providers: Providers, journal: Journal) -> None:
+    """The person sees that somebody is writing, where the tenant and the channel have that; its failure is nobody's."""
+    tenant, newest = taken.tenant, taken.waiting[-1]
+    if tenant is None or not tenant.typing_indicator or newest.channel != Channel.WHATSAPP:
+        return
+    reference = credentials_reference(taken.seen, tenant, newest.channel)
+    try:
+        found = secrets.current(reference) if reference else ()
+        if found:
+            providers.sender(newest.channel, found[0], tenant=tenant).typing(newest.message_id)
+    except RelayError as failure:
+        journal("typing_not_shown", "the turn goes on", conversation=taken.seen.reference, error=type(failure).__name__)
 
 
 def _leave_in_peace(seen: Conversation, conversations: Conversations, route: Route, journal: Journal) -> None:

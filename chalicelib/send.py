@@ -1,16 +1,18 @@
 """Stage 3, the Sender: hands each answer to its channel at most once and records the outcome."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from chalicelib.context import Context
 from chalicelib.entries import entries_of_answer
 from chalicelib.errors import Refused, TryAgain, Unconfirmed
-from chalicelib.model import Conversation, Numbered, OutgoingState, Patience, Refusal, Status
+from chalicelib.model import Channel, Conversation, OutgoingState, Patience, Refusal, Status
 from chalicelib.outbound import (
     MOST_ATTEMPTS,
     conclude,
     credentials_changed,
     note_failure,
+    offer_template,
     opt_out_recipient,
     outgoing_of,
     provider_of,
@@ -80,6 +82,18 @@ def send(
             raise TryAgain("the credentials were rotated") from None
         if refusal.kind == Refusal.OPTED_OUT:
             opt_out_recipient(posting.current, tenants, conversations, opt_outs, clock)
+        if refusal.kind == Refusal.WINDOW_CLOSED:
+            note_failure(posting.current, refusal.code, conversations=conversations, history=history, clock=clock)
+            if offer_template(
+                posting.current,
+                tenants=tenants,
+                conversations=conversations,
+                route=route,
+                clock=clock,
+                identifiers=identifiers,
+                journal=journal,
+            ):
+                return
         _refused(posting.current, refusal, conversations, history, take_over, clock, journal)
     except TryAgain:
         if _is_ready_again(posting.current, conversations, history, take_over, clock, journal):
@@ -94,6 +108,9 @@ def send(
         if sent is not None:
             conclude(sent, conversations=conversations, history=history, route=route, clock=clock, journal=journal)
 
+
+#: WhatsApp delivers a text only to who has written within this time. Source: WhatsApp, "Customer service windows".
+WINDOW = timedelta(hours=24)
 
 #: Twilio's code for credentials that it does not know.
 WRONG_CREDENTIALS = "20003"
@@ -115,16 +132,26 @@ def _post_parts(
 ) -> Conversation | None:
     """Posts what is not out yet, in order; the record as FINISH needs it, or None if somebody else settled it."""
     outgoing = outgoing_of(posting.current)
+    _demand_open_window(posting)
     for entry in entries_of_answer(posting.current, outgoing):
         history.begin(entry)
     for part in outgoing.unsent:
-        url = callback_url(posting.current.key, Numbered.answer(outgoing.to, part), secret)
+        url = callback_url(posting.current.key, outgoing.position(part), secret)
         _demand_in_time(posting)
         noted = _noted(posting, part, channel.post(outgoing, part, callback_url=url))
         if noted is None:
             return None
         posting.current = noted
     return posting.current
+
+
+def _demand_open_window(posting: _Posting) -> None:
+    """Raises Refused for a text that WhatsApp would not deliver."""
+    current, outgoing = posting.current, outgoing_of(posting.current)
+    heard_at = current.last_inbound_at
+    bound = outgoing.channel == Channel.WHATSAPP and outgoing.template is None
+    if bound and heard_at is not None and posting.clock() - heard_at > WINDOW:
+        raise Refused("window_closed", kind=Refusal.WINDOW_CLOSED)
 
 
 def _demand_in_time(posting: _Posting) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from chalicelib.errors import Refused
 from chalicelib.lifecycle import human_reason
-from chalicelib.model import Conversation, Numbered, Status
+from chalicelib.model import Conversation, Status
 from chalicelib.outbound import MOST_ATTEMPTS, conclude, note_failure, outgoing_of, provider_of, with_part
 from chalicelib.ports import (
     Clock,
@@ -90,7 +90,7 @@ def _with_history(seen: Conversation, known: dict[str, str]) -> Conversation:
     """The history may know that a part is out although the record was never told."""
     settled = seen
     for part in outgoing_of(seen).unsent:
-        provider_id = known.get(Numbered.answer(outgoing_of(seen).to, part))
+        provider_id = known.get(outgoing_of(seen).position(part))
         if provider_id is not None:
             settled = with_part(settled, part, provider_id)
     return settled

@@ -1,6 +1,7 @@
 """Stage 4: delivery callbacks. A status only moves forward, and the first one settles an answer left in doubt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from chalicelib.authenticity import demand_signed_form, forbidden, signers
 from chalicelib.errors import Rejected
@@ -14,12 +15,13 @@ from chalicelib.model import (
     Status,
     StatusUpdate,
 )
-from chalicelib.outbound import conclude, opt_out_recipient, with_part
+from chalicelib.outbound import conclude, offer_template, opt_out_recipient, with_part
 from chalicelib.picture import tenant_at
 from chalicelib.ports import (
     Clock,
     Conversations,
     History,
+    Identifiers,
     IncomingChannel,
     Journal,
     OptOuts,
@@ -31,6 +33,9 @@ from chalicelib.ports import (
     TakeOver,
     Tenants,
 )
+
+#: How far back the history is looked through for a template, in messages.
+_LOOK_BACK = 20
 
 
 def track(
@@ -47,6 +52,7 @@ def track(
     route: Route,
     take_over: TakeOver,
     clock: Clock,
+    identifiers: Identifiers,
     journal: Journal,
 ) -> None:
     """Merges one delivery status into the history entry that `reference` names.
@@ -64,7 +70,18 @@ def track(
         journal("status_unknown", "a delivery status that we do not know", provider_id=update.provider_id)
         return
     if update.status in FAILURES:
-        _not_delivered(key, position, update, conversations, tenants, opt_outs, take_over, clock, journal)
+        offer = partial(
+            offer_template,
+            tenants=tenants,
+            conversations=conversations,
+            route=route,
+            clock=clock,
+            identifiers=identifiers,
+            journal=journal,
+        )
+        _not_delivered(
+            key, position, update, conversations, history, tenants, opt_outs, offer, take_over, clock, journal
+        )
     marked = history.mark(
         key.conversation_id,
         position,
@@ -111,8 +128,10 @@ def _not_delivered(
     position: str,
     update: StatusUpdate,
     conversations: Conversations,
+    history: History,
     tenants: Tenants,
     opt_outs: OptOuts,
+    offer: Callable[[Conversation], bool],
     take_over: TakeOver,
     clock: Clock,
     journal: Journal,
@@ -126,9 +145,22 @@ def _not_delivered(
         opt_out_recipient(seen, tenants, conversations, opt_outs, clock)
     if seen is None or seen.answered > Numbered.number_of(position) or seen.status == Status.SEND_FAILED:
         return
+    if update.refusal == Refusal.WINDOW_CLOSED and _is_replaced(seen, position, history, offer):
+        return
     code = update.error_code or "unknown"
     journal("answer_not_delivered", "the person did not get the answer", provider_id=update.provider_id, code=code)
     take_over(key, reason=f"not_delivered:{code}", status=Status.SEND_FAILED)
+
+
+def _is_replaced(seen: Conversation, position: str, history: History, offer: Callable[[Conversation], bool]) -> bool:
+    """Whether the template goes out, or went out already, in place of the text at `position`."""
+    place = Numbered.template(Numbered.number_of(position))
+    if position == place:
+        return False
+    if seen.outgoing is not None:
+        return seen.outgoing.template is not None
+    latest = history.latest(seen.key.conversation_id, limit=_LOOK_BACK)
+    return any(entry.position == place for entry in latest) or offer(seen)
 
 
 def _settle(
@@ -159,4 +191,4 @@ def _part_in_doubt(seen: Conversation | None, position: str) -> int | None:
     outgoing = seen.outgoing if seen else None
     if outgoing is None:
         return None
-    return next((part for part in outgoing.unsent if Numbered.answer(outgoing.to, part) == position), None)
+    return next((part for part in outgoing.unsent if outgoing.position(part) == position), None)

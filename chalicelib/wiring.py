@@ -88,6 +88,7 @@ class Relay:
             tools=self.tools,
             splitter=self.splitter,
             opt_outs=self.opt_outs,
+            providers=self.providers,
             queues=self.queues,
             route=self.route,
             take_over=self.take_over,
@@ -130,6 +131,7 @@ class Relay:
             route=self.route,
             take_over=self.take_over,
             clock=self.clock,
+            identifiers=self.identifiers,
             journal=self.journal,
         )
         return ""

@@ -26,7 +26,7 @@ from chalicelib.aws.items import (
 from chalicelib.context import iso
 from chalicelib.errors import TryAgain
 from chalicelib.lifecycle import ends_with
-from chalicelib.model import Author, Conversation, ConversationKey, Outgoing, OutgoingState, Status, Thread, Waiting
+from chalicelib.model import Conversation, ConversationKey, Outgoing, OutgoingState, Status, Thread, Waiting
 from chalicelib.ports import Claim, Clock, Identifiers, Recorded
 
 #: How many messages a record keeps waiting; more are kept in the history alone until the burst is answered.
@@ -148,7 +148,7 @@ class DynamoConversations:
         _may_be_sent(update)
         # no other answer is on its way
         update.only_if("attribute_not_exists({0})", "outgoing")
-        if outgoing.author == Author.SYSTEM:
+        if outgoing.is_apology:
             update.set("apologised", True)
         if not newer_may_wait:
             # nothing newer came in while the engine was thinking
@@ -218,6 +218,15 @@ class DynamoConversations:
                 update.remove("unanswered_since", "rescue_shard")
         if drop_outgoing:
             update.remove("outgoing")
+        return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
+
+    def offer(self, seen: Conversation, outgoing: Outgoing) -> Conversation | None:
+        now = iso(self._clock())
+        update = self._on(seen).set("outgoing", outgoing_item_of(outgoing))
+        update.set("conversation_status", Status.AI_RESPONSE_READY.value)
+        update.set_if_absent("unanswered_since", now).set_if_absent("rescue_shard", _shard_of(seen.key))
+        _no_human(update)
+        _may_be_sent(update)
         return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
 
     def opt(self, key: ConversationKey, *, out: bool) -> None:

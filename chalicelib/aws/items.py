@@ -23,6 +23,7 @@ from chalicelib.model import (
     OutgoingState,
     Part,
     Spoken,
+    Template,
     Tenant,
     Thread,
     UnknownSender,
@@ -186,6 +187,7 @@ def outgoing_item_of(outgoing: Outgoing) -> dict[str, Any]:
         "usage": _usage_item(outgoing.usage),
         **({"author": str(outgoing.author)} if outgoing.author != Author.AI else {}),
         **({"hands_over": outgoing.hands_over} if outgoing.hands_over else {}),
+        **({"template": _template_item(outgoing.template)} if outgoing.template else {}),
     }
 
 
@@ -249,6 +251,8 @@ def tenant_of(item: Item) -> Tenant | None:
         burst_max=_seconds(item, "burst_max_seconds"),
         fallback_text=_text(item, "fallback_text") or None,
         fallback_window=_seconds(item, "fallback_window_seconds") or timedelta(hours=24),
+        closed_window=_template_of(_map(item, "closed_window_template")),
+        typing_indicator=_is_true(item, "typing_indicator"),
         apology_text=_text(item, "apology_text") or None,
         on_new_message=OnNewMessage(newer) if newer in set(OnNewMessage) else OnNewMessage.RESTART,
         unknown_senders=UnknownSender(wish) if wish in set(UnknownSender) else UnknownSender.FALLBACK,
@@ -352,7 +356,18 @@ def _outgoing_of(value: object) -> Outgoing | None:
         usage=_usage_of(_map(value, "usage")),
         author=_author(_text(value, "author")) or Author.AI,
         hands_over=_text(value, "hands_over") or None,
+        template=_template_of(_map(value, "template")),
     )
+
+
+def _template_item(template: Template) -> dict[str, Any]:
+    return {"content_sid": template.content_sid, "variables": dict(template.variables)}
+
+
+def _template_of(item: Item) -> Template | None:
+    content_sid = _text(item, "content_sid")
+    variables = {name: str(value) for name, value in _map(item, "variables").items()}
+    return Template(content_sid, variables) if content_sid else None
 
 
 def _usage_item(usage: Usage) -> dict[str, Any]:

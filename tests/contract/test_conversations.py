@@ -19,8 +19,10 @@ from chalicelib.model import (
     Conversation,
     ConversationKey,
     Media,
+    Outgoing,
     OutgoingState,
     Status,
+    Template,
     Thread,
     Usage,
     Waiting,
@@ -682,6 +684,51 @@ class TestParts:
         assert shelf.port.finish(before, at=START) is not None
         assert shelf.port.sent_part(before.key, token="answer-1", part=0, provider_id="SM1") is None
         assert seen(shelf, before.key).outgoing is None
+
+
+class TestOffer:
+    TEMPLATE = Template("HX1", {"1": "Ada"})
+
+    def template(self, after: int, to: int) -> Outgoing:
+        return outgoing(after, to, "[template]", name="template-1", author=Author.SYSTEM, template=self.TEMPLATE)
+
+    def test_it_takes_the_place_of_an_answer_that_was_claimed(self, shelf: Shelf) -> None:
+        before = claimed(shelf, 1)
+        after = shelf.port.offer(before, self.template(0, 1))
+        assert after is not None
+        assert after == seen(shelf, before.key)
+        assert after.outgoing == self.template(0, 1)
+        assert (after.answered, after.apologised, after.status) == (1, False, Status.AI_RESPONSE_READY)
+        assert shelf.port.claim(before.key, claim="sender-2", at=START).granted
+
+    def test_it_comes_after_an_answer_that_was_finished_and_is_listed(self, shelf: Shelf) -> None:
+        finished = shelf.port.finish(claimed(shelf, 1), at=START)
+        assert finished is not None
+        after = shelf.port.offer(finished, self.template(1, 1))
+        assert after is not None
+        assert after.outgoing == self.template(1, 1)
+        assert after.unanswered_since is not None
+        assert list(shelf.port.overdue(START + timedelta(days=1), limit=10)).count(after.key) == 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"hand_off_to_human": True}, {"opted_out": True}, {"comms_consent": False}, {"conversation_status": "closed"}],
+        ids=str,
+    )
+    def test_it_is_lost_when_nothing_may_be_sent(self, shelf: Shelf, change: dict[str, Any]) -> None:
+        before = claimed(shelf, 1)
+        shelf.change(before.key, **change)
+        assert shelf.port.offer(before, self.template(0, 1)) is None
+
+    def test_it_is_lost_when_the_record_moved(self, shelf: Shelf) -> None:
+        before = claimed(shelf, 1)
+        hear(shelf, before.key, 2)
+        assert shelf.port.offer(before, self.template(0, 1)) is None
+
+    def test_it_is_lost_when_another_one_was_offered(self, shelf: Shelf) -> None:
+        before = claimed(shelf, 1)
+        assert shelf.port.offer(before, self.template(0, 1)) is not None
+        assert shelf.port.offer(before, self.template(0, 1)) is None
 
 
 class TestOptingOut:

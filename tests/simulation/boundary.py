@@ -29,6 +29,7 @@ REMOTE: Mapping[str, Sequence[str]] = {
         "change_hands",
         "overdue",
         "rescued",
+        "offer",
         "opt",
     ),
     "history": ("write", "begin", "latest", "holds", "mark"),

@@ -75,6 +75,7 @@ POSSIBLE: Mapping[str, Sequence[Fault]] = {
             "drop",
             "change_hands",
             "rescued",
+            "offer",
             "opt",
         )
     },

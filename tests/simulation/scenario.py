@@ -75,7 +75,8 @@ class Scenario:
     def is_calm(self) -> bool:
         """Nothing goes wrong, nobody interferes and all clocks agree: then everything must be quick, too."""
         quiet = self.rate == 0 and self.pace <= _PACE_OF_CALM and not any(self.skews)
-        return quiet and all(each.act == Act.SAYS for each in self.events)
+        plain = self.poisoned is None and not self.continues
+        return quiet and plain and all(each.act == Act.SAYS for each in self.events)
 
 
 #: Where nothing is slower than this, everything must be quick.

@@ -191,6 +191,9 @@ class WitnessedConversations:
             self._truth.hands[seen.key] += 1
         return changed
 
+    def offer(self, seen: Conversation, outgoing: Outgoing) -> Conversation | None:
+        return self._store.offer(seen, outgoing)
+
     def opt(self, key: ConversationKey, *, out: bool) -> None:
         self._store.opt(key, out=out)
 

@@ -7,7 +7,7 @@ from enum import Enum
 from threading import RLock
 
 from chalicelib.errors import Unconfirmed
-from chalicelib.model import Channel, Inbound, Outgoing, Tenant
+from chalicelib.model import Channel, Inbound, Outgoing, Template, Tenant
 from chalicelib.ports import Clock, Posted, Secret
 
 
@@ -29,6 +29,7 @@ class Taken:
     text: str
     at: datetime
     callback_url: str | None
+    template: Template | None  #: instead of the text
     covers: tuple[int, int] | None  #: for tests; a real provider knows nothing of it
     part: int | None
 
@@ -45,6 +46,7 @@ class TwinProvider:
     taken: list[Taken] = field(default_factory=list)
     lists: list[Exception] = field(default_factory=list)  #: how the next looks at a list fail
     received: list[Inbound] = field(default_factory=list)  #: what people sent to it, whether we got it or not
+    typed: list[str] = field(default_factory=list)  #: the messages whose writers saw that somebody is writing
     asked: int = 0  #: how often something was posted
     at_hand: RLock = field(default_factory=RLock)
 
@@ -64,6 +66,7 @@ class TwinProvider:
         recipient: str,
         text: str,
         callback_url: str | None = None,
+        template: Template | None = None,
         covers: tuple[int, int] | None = None,
         part: int | None = None,
     ) -> str:
@@ -79,6 +82,7 @@ class TwinProvider:
                     text=text,
                     at=self.clock(),
                     callback_url=callback_url,
+                    template=template,
                     covers=covers,
                     part=part,
                 )
@@ -110,12 +114,18 @@ class TwinChannel:
             recipient=outgoing.recipient,
             text=outgoing.parts[part].text,
             callback_url=callback_url,
+            template=outgoing.template,
             covers=(outgoing.after, outgoing.to),
             part=part,
         )
         if reaction is Silence.AFTER_TAKING:
             raise Unconfirmed("no answer came back")
         return provider_id
+
+    def typing(self, message_id: str) -> None:
+        if self.provider.lists:
+            raise self.provider.lists.pop(0)
+        self.provider.typed.append(message_id)
 
     def posted_since(self, outgoing: Outgoing, since: datetime) -> Sequence[Posted]:
         """Newest first, as Twilio lists them."""

@@ -10,7 +10,6 @@ from chalicelib.context import iso
 from chalicelib.errors import TryAgain
 from chalicelib.lifecycle import ends_with
 from chalicelib.model import (
-    Author,
     Conversation,
     ConversationKey,
     Outgoing,
@@ -125,7 +124,7 @@ class TwinConversations:
                 status=Status.AI_RESPONSE_READY.value,
                 waiting=now.waiting[len(seen.waiting) :],
                 overflowing=now.overflowing and newer_may_wait,
-                apologised=now.apologised or outgoing.author == Author.SYSTEM,
+                apologised=now.apologised or outgoing.is_apology,
                 task_complete=now.task_complete or outcome is not None,
                 task_outcome=now.task_outcome if outcome is None else outcome,
                 **({"thread_id": thread.id, "thread_state": thread} if thread else {}),
@@ -194,6 +193,18 @@ class TwinConversations:
             if drop_outgoing:
                 changes |= {"outgoing": None}
             return self._change(now, **changes)
+
+    def offer(self, seen: Conversation, outgoing: Outgoing) -> Conversation | None:
+        with self._at_hand:
+            now = self._unmoved(seen)
+            if now is None or not _may_be_sent(now):
+                return None
+            return self._change(
+                now,
+                outgoing=_as_committed(outgoing),
+                status=Status.AI_RESPONSE_READY.value,
+                unanswered_since=now.unanswered_since or self._clock(),
+            )
 
     def opt(self, key: ConversationKey, *, out: bool) -> None:
         with self._at_hand:
