@@ -1,7 +1,6 @@
 """The answer on its way: its provider, its parts, and what follows once it is out."""
 
 from dataclasses import replace
-from datetime import datetime
 
 from chalicelib.consent import change_consent, company_of
 from chalicelib.context import credentials_reference
@@ -151,8 +150,9 @@ def note_failure(
 
 def offer_template(
     seen: Conversation,
+    refused: Outgoing,
     *,
-    tenants: Tenants,
+    tenant: Tenant | None,
     conversations: Conversations,
     route: Route,
     clock: Clock,
@@ -164,40 +164,27 @@ def offer_template(
     It is an answer like any other, so it leaves at most once. False where there is no template, where it was refused
     itself, or where the person has written since; then a human must act.
     """
-    tenant = tenant_of(seen, tenants)
-    offered = _template_of(seen, tenant, clock(), identifiers())
-    if offered is None:
+    template = tenant.closed_window if tenant else None
+    if tenant is None or template is None or seen.somebody_waits or refused.template:
         return False
+    names = {name: with_names(value, tenant, seen.person_name) for name, value in template.variables.items()}
+    offered = replace(
+        refused,
+        epoch=seen.epoch,
+        state=OutgoingState.READY,
+        token=identifiers(),
+        parts=(Part(f"[template {template.content_sid}]"),),
+        committed_at=clock(),
+        author=Author.SYSTEM,
+        template=Template(template.content_sid, names),
+        attempts=0,
+        claim=None,
+        claimed_at=None,
+        first_claimed_at=None,
+    )
     after = conversations.offer(seen, offered)
     if after is None:
         return False
     journal("template_offered", "the template goes out, because the window is closed", conversation=after.reference)
     route(after)
     return True
-
-
-def _template_of(seen: Conversation, tenant: Tenant | None, at: datetime, token: str) -> Outgoing | None:
-    refused = seen.outgoing
-    template = tenant.closed_window if tenant else None
-    if tenant is None or template is None or seen.somebody_waits or (refused and refused.template):
-        return None
-    return Outgoing(
-        after=refused.after if refused else seen.answered,
-        to=seen.answered,
-        epoch=seen.epoch,
-        state=OutgoingState.READY,
-        token=token,
-        channel=tenant.channel,
-        sender=refused.sender if refused else tenant.address,
-        recipient=refused.recipient if refused else seen.key.person,
-        sender_pool=refused.sender_pool if refused else None,
-        parts=(Part(f"[template {template.content_sid}]"),),
-        committed_at=at,
-        newest_at=seen.last_inbound_at or at,
-        author=Author.SYSTEM,
-        template=Template(
-            template.content_sid,
-            {name: with_names(value, tenant, seen.person_name) for name, value in template.variables.items()},
-        ),
-        hands_over=refused.hands_over if refused else None,
-    )

@@ -18,6 +18,7 @@ from chalicelib.outbound import (
     provider_of,
     with_part,
 )
+from chalicelib.picture import tenant_of
 from chalicelib.ports import (
     CallbackUrl,
     Clock,
@@ -86,7 +87,8 @@ def send(
             note_failure(posting.current, refusal.code, conversations=conversations, history=history, clock=clock)
             if offer_template(
                 posting.current,
-                tenants=tenants,
+                outgoing_of(posting.current),
+                tenant=tenant_of(posting.current, tenants),
                 conversations=conversations,
                 route=route,
                 clock=clock,

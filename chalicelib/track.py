@@ -1,6 +1,7 @@
 """Stage 4: delivery callbacks. A status only moves forward, and the first one settles an answer left in doubt."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 
 from chalicelib.authenticity import demand_signed_form, forbidden, signers
@@ -11,6 +12,8 @@ from chalicelib.model import (
     ConversationKey,
     Delivery,
     Numbered,
+    Outgoing,
+    OutgoingState,
     Refusal,
     Status,
     StatusUpdate,
@@ -72,7 +75,8 @@ def track(
     if update.status in FAILURES:
         offer = partial(
             offer_template,
-            tenants=tenants,
+            refused=_text_of(position, update, clock()),
+            tenant=tenant_at(tenants, update.channel, update.own_address, update.sender_pool),
             conversations=conversations,
             route=route,
             clock=clock,
@@ -152,13 +156,32 @@ def _not_delivered(
     take_over(key, reason=f"not_delivered:{code}", status=Status.SEND_FAILED)
 
 
+def _text_of(position: str, update: StatusUpdate, at: datetime) -> Outgoing:
+    """The answer that did not arrive, as far as a template in its place needs it: it covers nothing any more."""
+    number = Numbered.number_of(position)
+    return Outgoing(
+        after=number,
+        to=number,
+        epoch=0,
+        state=OutgoingState.CLAIMED,
+        token="",
+        channel=update.channel,
+        sender=update.own_address,
+        recipient=update.person,
+        sender_pool=update.sender_pool,
+        parts=(),
+        committed_at=at,
+        newest_at=at,
+    )
+
+
 def _is_replaced(seen: Conversation, position: str, history: History, offer: Callable[[Conversation], bool]) -> bool:
     """Whether the template goes out, or went out already, in place of the text at `position`."""
     place = Numbered.template(Numbered.number_of(position))
     if position == place:
         return False
-    if seen.outgoing is not None:
-        return seen.outgoing.template is not None
+    if seen.outgoing is not None or seen.answered != Numbered.number_of(position):
+        return seen.outgoing is not None and seen.outgoing.template is not None
     latest = history.latest(seen.key.conversation_id, limit=_LOOK_BACK)
     return any(entry.position == place for entry in latest) or offer(seen)
 

@@ -15,6 +15,7 @@ from local.twilio.delivery import Delivery
 from local.twilio.ledger import Ledger
 from local.twilio.messages import MessagesApi
 from local.twilio.people import People
+from local.twilio.typing import TypingApi
 
 __all__ = ["Account", "Config", "Number", "create_app", "main"]
 
@@ -30,6 +31,7 @@ def create_app(config: Config) -> Flask:
     faults = Faults(messages.FAULTS | delivery.FAULTS)
     courier = Delivery(config, ledger)
     app.register_blueprint(MessagesApi(config, ledger, faults, courier).routes())
+    app.register_blueprint(TypingApi(config, ledger).routes())
     app.register_blueprint(People(config, ledger, courier).routes())
     app.register_blueprint(fault_routes(faults))
     app.register_error_handler(404, lambda _: refusals.not_found("").as_response())

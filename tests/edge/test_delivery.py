@@ -292,3 +292,40 @@ def context_of(stage: Stage) -> dict[str, Any]:
         "company": {},
         "processing": {},
     }
+
+
+# --- WhatsApp's closed window, and who is writing
+
+TEMPLATE = {"content_sid": f"HX{'1' * 32}", "variables": {"1": "{company_name}"}}
+
+
+def test_a_template_goes_out_where_twilio_says_that_the_window_is_closed(conversation: Stage) -> None:
+    conversation.tenant(closed_window_template=TEMPLATE)
+    conversation.twilio_fault("refuse", code=63016)
+    answered(conversation)
+    conversation.work_off()
+    [sent] = conversation.sent()
+    assert TEMPLATE["content_sid"] in sent["body"]
+    assert "Cucumber" in sent["body"]
+    assert not conversation.record()["hand_off_to_human"]
+
+
+def test_a_template_goes_out_where_the_closed_window_is_reported_later(conversation: Stage) -> None:
+    conversation.tenant(closed_window_template=TEMPLATE)
+    conversation.twilio_fault("fail_later", code=63016)
+    answered(conversation)
+    conversation.until(lambda: conversation.record()["conversation_status"] == "ai_response_ready", "the template")
+    conversation.work_off()
+    assert len(conversation.sent()) == 2
+    assert TEMPLATE["content_sid"] in conversation.sent()[1]["body"]
+
+
+def test_the_person_sees_that_somebody_is_writing(conversation: Stage) -> None:
+    conversation.tenant(typing_indicator=True)
+    message = {"from": f"whatsapp:{PERSON}", "to": f"whatsapp:{OWN}", "body": "Hello"}
+    sid = conversation.http.post(f"{conversation.twilio_url}/_people/messages", json=message, timeout=5).json()["sid"]
+    conversation.write("Hello", sid=sid)
+    conversation.work_off()
+    events = conversation.http.get(f"{conversation.twilio_url}/_events", timeout=5).json()["events"]
+    assert [event["sid"] for event in events if event["kind"] == "typing"] == [sid]
+    assert conversation.texts_sent()

@@ -26,6 +26,8 @@ from tests.edge.stage import (
 Scenario = Callable[[Stage], None]
 KEY = ConversationKey(PERSON, CONVERSATION)
 
+TEMPLATE = {"content_sid": f"HX{'1' * 32}", "variables": {"1": "{company_name}"}}
+
 #: The functions that take turns.
 TURNS = [each for purpose, each in HANDLERS.items() if purpose != "sender"]
 
@@ -48,6 +50,7 @@ def recorded() -> dict[str, set[Permission]]:
 def scenarios() -> Iterator[Scenario]:
     yield from (_exchange, _exchange_by_sms, _long_message, _message_for_a_human, _stranger, _newcomer)
     yield from (_conversation_of_many_messages, _callback_of_a_failure, _callback_after_doubt, _refusal, _rotation)
+    yield from (_typing, _closed_window, _closed_window_later, _opting_out)
     yield from (_stopped_answer, _doubt, _stalled_turn, _lost_message)
     for function in TURNS:
         yield _turn_of(function)
@@ -125,6 +128,41 @@ def _refusal(stage: Stage) -> None:
 def _rotation(stage: Stage) -> None:
     stage.open()
     stage.twilio_fault("refuse", code=20003)
+    stage.write("Hello")
+    stage.work_off()
+
+
+def _typing(stage: Stage) -> None:
+    stage.tenant(typing_indicator=True)
+    stage.open()
+    stage.write("Hello")
+    stage.work_off("whatsapp-replies")
+
+
+def _closed_window(stage: Stage) -> None:
+    stage.tenant(closed_window_template=TEMPLATE)
+    stage.open()
+    stage.twilio_fault("refuse", code=63016)
+    stage.write("Hello")
+    stage.work_off()
+
+
+def _closed_window_later(stage: Stage) -> None:
+    stage.tenant(closed_window_template=TEMPLATE)
+    stage.open()
+    stage.twilio_fault("fail_later", code=63016)
+    stage.write("Hello")
+    stage.work_off()
+    stage.await_callbacks("failed")
+    stage.work_off()
+
+
+def _opting_out(stage: Stage) -> None:
+    """By a word in one of two conversations, and of a third one that is opened later."""
+    stage.open()
+    stage.open(conversation_id="another", created_at="2026-11-19T09:00:00.000Z")
+    stage.write("STOP")
+    stage.open(conversation_id="later", created_at="2026-11-22T09:00:00.000Z")
     stage.write("Hello")
     stage.work_off()
 
