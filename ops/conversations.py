@@ -22,7 +22,7 @@ from chalicelib.model import Channel, Conversation, ConversationKey, HistoryEntr
 from chalicelib.wiring import Relay
 from ops.entries import EntryError, Place, from_file, listed, problems_of
 from ops.policies import PoliciesError
-from ops.tenants import Text, as_yaml, plain, readable
+from ops.tenants import AiConfig, Text, as_yaml, plain, readable
 
 #: How many of those who wait are listed for each part of the index, and how many messages are shown.
 MOST_LISTED = 100
@@ -46,24 +46,6 @@ class ChannelConfig(_Entry):
     whatsapp_credentials_id: Text | None = None
     sms_credentials_id: Text | None = None
     email_credentials_id: Text | None = None
-
-
-class AiConfig(_Entry):
-    """How the AI answers in this conversation; what is left out comes from the tenant."""
-
-    engine: Text | None = None
-    model: Text | None = None
-    instructions: Text | None = None
-    assistant_id_replies: Text | None = None
-    api_key_reference: Text | None = Field(
-        default=None,
-        validation_alias=AliasChoices("api_key_reference", "ai_api_key_reference"),
-        description="the name of a secret, such as ai-credentials/acme/openai",
-    )
-    tools: list[Text] | None = Field(default=None, description="a list of names")
-    max_output_tokens: Annotated[int, Field(ge=16)] | None = Field(default=None, description="a number, 16 or more")
-
-    _secret = field_validator("api_key_reference")(lambda name: readable("engine", name))
 
 
 class Message(BaseModel):
@@ -98,7 +80,9 @@ class ConversationItem(_Entry):
         default=None, description="the name of a secret, such as whatsapp-credentials/acme/jobs/twilio"
     )
     channel_config: ChannelConfig | None = None
-    ai_config: AiConfig | None = None
+    ai_config: AiConfig | None = Field(
+        default=None, description="how the AI answers; what is left out comes from the tenant"
+    )
     hand_off_to_human: bool = Field(
         default=False,
         validation_alias=AliasChoices("hand_off_to_human", "handoff_to_human"),

@@ -25,7 +25,7 @@ from pydantic import (
 from chalicelib import engines
 from chalicelib.aws.items import from_wire, item_to_wire
 from chalicelib.config import LONGEST_DELAY, Settings, SettingsError
-from chalicelib.model import OnNewMessage, UnknownSender
+from chalicelib.model import Moderation, OnNewMessage, UnknownSender
 from chalicelib.tools import BUILT_IN
 from chalicelib.wiring import Relay
 from ops.entries import EntryError, Place, from_file, listed, nearest, problems_of
@@ -61,7 +61,7 @@ def _engine(name: str) -> str:
 
 
 class AiConfig(BaseModel):
-    """How the tenant's AI answers."""
+    """How a tenant's AI answers, or a conversation's."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -77,6 +77,12 @@ class AiConfig(BaseModel):
     )
     tools: list[Text] | None = Field(default=None, description="a list of names; left out, every tool may be used")
     max_output_tokens: Annotated[int, Field(ge=16)] | None = Field(default=None, description="a number, 16 or more")
+    history_tokens: Annotated[int, Field(ge=1)] | None = Field(default=None, description="a number of tokens")
+    assistant_id_replies: Text | None = Field(default=None, description="an assistant's id, such as asst_…")
+    moderation: Annotated[Moderation, Field(strict=False)] | None = Field(
+        default=None, description=f"one of {', '.join(Moderation)}"
+    )
+    check_needs_human: bool | None = Field(default=None, description="true or false")
 
     _secret = field_validator("api_key_reference")(lambda name: readable("engine", name))
 
@@ -90,6 +96,17 @@ class AiConfig(BaseModel):
                 right = f"do you mean {like}?" if like else f"there are {', '.join(known)}"
                 raise ValueError(f"there is no tool {name}; {right}")
         return names
+
+
+class Template(BaseModel):
+    """A text that WhatsApp has approved, with values for its variables."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    content_sid: Annotated[str, StringConstraints(pattern="^HX[0-9a-f]{32}$")] = Field(
+        description="HX and 32 hexadecimal digits"
+    )
+    variables: dict[str, str] | None = Field(default=None, description="names and texts, such as '1': '{person_name}'")
 
 
 class TenantItem(BaseModel):
@@ -131,6 +148,11 @@ class TenantItem(BaseModel):
     sms_max_segments: Annotated[int, Field(ge=1, le=10)] | None = Field(
         default=None, description="a number of segments, 1 to 10"
     )
+
+    closed_window_template: Template | None = Field(
+        default=None, description="content_sid and variables of a template that WhatsApp has approved"
+    )
+    typing_indicator: bool | None = Field(default=None, description="true or false")
 
     _secret = field_validator("credentials_reference")(lambda name: readable("channel", name))
 

@@ -31,6 +31,10 @@ EXAMPLE: dict[str, Any] = {
         "api_key_reference": OPENAI_SECRET,
         "tools": ["hand_off_to_human"],
         "max_output_tokens": 400,
+        "history_tokens": 4_000,
+        "assistant_id_replies": "asst_7",
+        "moderation": "both",
+        "check_needs_human": True,
     },
     "burst_idle_seconds": 20,
     "burst_max_seconds": 60,
@@ -40,6 +44,8 @@ EXAMPLE: dict[str, Any] = {
     "apology_text": "Sorry, {company_name} will call you.",
     "on_new_message": "send_then_continue",
     "sms_max_segments": 3,
+    "closed_window_template": {"content_sid": "HX" + "0123456789abcdef" * 2, "variables": {"1": "{person_name}"}},
+    "typing_indicator": True,
     "messaging_service_sid": "MG" + "0123456789abcdef" * 2,
 }
 

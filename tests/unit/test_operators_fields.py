@@ -13,11 +13,12 @@ from tests.house.source import modules
 CONVERSATION = (conversations.ConversationItem, conversations.ChannelConfig)
 
 #: What the relay writes into a record itself; nobody enters it.
-OURS = {"reference", "task_outcome"}
+OURS = {"reference", "task_outcome", "thread_state"}
 
 #: Each function of `chalicelib.aws.items`, and the models whose fields an operator enters for it.
 READERS: dict[str, tuple[type[BaseModel], ...]] = {
     "tenant_of": (tenants.TenantItem,),
+    "_template_of": (tenants.Template,),
     "ai_settings_of": (tenants.AiConfig,),
     "conversation_of": CONVERSATION,
 }
@@ -28,11 +29,6 @@ def test_every_field_that_the_code_reads_can_be_put(function: str, models: tuple
     missing = set(_asked_for(function)) - {name for model in models for name in names_of(model)} - OURS
     where = ", ".join(f"{model.__module__}.{model.__name__}" for model in models)
     assert missing == set(), f"add these to {where}; a tenant's also to EXAMPLE in tests/edge/test_tenants_command.py"
-
-
-def test_a_conversations_ai_has_the_settings_of_a_tenants() -> None:
-    missing = set(names_of(tenants.AiConfig)) - set(names_of(conversations.AiConfig))
-    assert missing == set(), "add these to ops.conversations.AiConfig"
 
 
 def test_a_field_that_nobody_can_put_is_found() -> None:
