@@ -187,7 +187,7 @@ def left_out(tree: Path) -> Iterator[Path]:
     """What of an unpacked tree is named by LEFT_OUT."""
     for path in tree.rglob("*"):
         name = path.relative_to(tree).as_posix() + ("/" if path.is_dir() else "")
-        if name not in KEPT and any(_matches(name, pattern) for pattern in LEFT_OUT):
+        if path.name != "__pycache__" and name not in KEPT and any(_matches(name, pattern) for pattern in LEFT_OUT):
             yield path
 
 
