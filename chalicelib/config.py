@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 APPLICATION = "ai-multi-comms"
 DEFAULT_STAGE = "dev"
+LOCAL_STAGE = "local"
 DEFAULT_REGION = "eu-west-2"
 DEFAULT_BURST_IDLE = timedelta(seconds=30)
 DEFAULT_BURST_MAX = timedelta(seconds=90)
@@ -21,6 +22,7 @@ LONGEST_DELAY = timedelta(minutes=15)
 #: Deadlines agree: engine < Lambda timeout < visibility timeout. The house test reads the files they live in.
 #: `model.Patience` holds those that the parts of the relay have with each other.
 ENGINE_DEADLINE = timedelta(seconds=75)
+TOOL_DEADLINE = timedelta(seconds=8)
 AWS_CONNECT_DEADLINE = timedelta(seconds=2)
 AWS_READ_DEADLINE = timedelta(seconds=2.5)
 
@@ -61,6 +63,7 @@ class Settings:
     twilio_api_base_url: str | None
     aws_endpoint_url: str | None
     openai_base_url: str | None
+    tools_on_loopback: bool
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -82,6 +85,7 @@ class Settings:
             twilio_api_base_url=_url(environment, "TWILIO_API_BASE_URL", problems),
             aws_endpoint_url=_url(environment, "AWS_ENDPOINT_URL", problems),
             openai_base_url=_url(environment, "OPENAI_BASE_URL", problems),
+            tools_on_loopback=_only_on_a_laptop(environment, "TOOLS_ON_LOOPBACK", problems),
         )
         if problems:
             raise SettingsError("; ".join(problems))
@@ -116,6 +120,13 @@ def _patience(environment: Mapping[str, str], problems: list[str]) -> float:
     elif value < 1 and not environment.get("TWILIO_API_BASE_URL"):
         problems.append("PATIENCE may be less than 1 only with a stand-in for Twilio (TWILIO_API_BASE_URL)")
     return value
+
+
+def _only_on_a_laptop(environment: Mapping[str, str], name: str, problems: list[str]) -> bool:
+    wanted = environment.get(name, "") not in ("", "0", "false")
+    if wanted and stage(environment) != LOCAL_STAGE:
+        problems.append(f"{name} may be set in the stage {LOCAL_STAGE} only")
+    return wanted
 
 
 def _url(environment: Mapping[str, str], name: str, problems: list[str]) -> str | None:

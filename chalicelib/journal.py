@@ -35,6 +35,9 @@ METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
         ("OutputTokens", MetricUnit.Count, "output_tokens"),
         ("TasksCompleted", MetricUnit.Count, "completed"),
     ),
+    "tool_used": (("ToolsUsed", MetricUnit.Count, None),),
+    "tool_failed": (("ToolsFailed", MetricUnit.Count, None),),
+    "tool_left_out": (("ToolsLeftOut", MetricUnit.Count, None),),
     "answer_sent": (
         ("AnswersSent", MetricUnit.Count, None),
         ("SecondsFromNewestMessageToAnswer", MetricUnit.Seconds, "seconds"),

@@ -236,6 +236,24 @@ class Outgoing:
         return [index for index, part in enumerate(self.parts) if part.provider_id is None]
 
 
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What a model is told of a tool; `parameters` is a JSON schema as OpenAI's strict mode takes it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTool:
+    """A tool of a tenant's own: an https URL that does the work, and the secret that our requests are signed with."""
+
+    spec: ToolSpec
+    url: str
+    secret_reference: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AiSettings:
     """How a tenant's or conversation's AI answers. Empty fields are filled from the tenant."""
@@ -245,6 +263,7 @@ class AiSettings:
     instructions: str | None = None
     api_key_reference: str | None = None
     tools: tuple[str, ...] | None = None
+    webhook_tools: tuple[WebhookTool, ...] | None = None
     max_output_tokens: int | None = None
     history_tokens: int | None = None  #: how many tokens of the conversation the model is shown at most
     assistant_id: str | None = None  #: of the `assistants` engine
@@ -259,6 +278,7 @@ class AiSettings:
             instructions=self.instructions or other.instructions,
             api_key_reference=self.api_key_reference or other.api_key_reference,
             tools=self.tools if self.tools is not None else other.tools,
+            webhook_tools=self.webhook_tools if self.webhook_tools is not None else other.webhook_tools,
             max_output_tokens=self.max_output_tokens or other.max_output_tokens,
             history_tokens=self.history_tokens or other.history_tokens,
             assistant_id=self.assistant_id or other.assistant_id,
@@ -455,15 +475,6 @@ class HistoryEntry:
     raw: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
-    """What a model is told of a tool; `parameters` is a JSON schema as OpenAI's strict mode takes it."""
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
     """What came of one use of a tool: `output` is the JSON that the model reads, the rest is for us."""
@@ -479,8 +490,11 @@ class Turn:
     """What an engine is asked: who speaks, what was said, and the messages `(after, number]` that wait."""
 
     reference: str
+    conversation_id: str
     after: int
     number: int  #: the newest message that the answer covers
+    company_id: str
+    project_id: str
     company_name: str
     project_name: str
     person_name: str

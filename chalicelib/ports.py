@@ -344,6 +344,26 @@ class References(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Whether a deed was begun before, and what came of it; None where nobody knows or nobody tried."""
+
+    again: bool = False
+    result: ToolResult | None = None
+
+
+class IdempotencyRecords(Protocol):
+    """What came of deeds, by idempotency key, so that a turn that is repeated does not do them again."""
+
+    def begin(self, key: str, *, at: datetime) -> Begun:
+        """Notes that a deed begins, and what is known of it. Raises TryAgain."""
+        ...
+
+    def complete(self, key: str, result: ToolResult) -> ToolResult:
+        """Keeps what came of it, unless somebody was faster; what is kept. Raises TryAgain."""
+        ...
+
+
 class Toolbox(Protocol):
     """The tools that the AI of one turn may use, and no others."""
 
@@ -352,7 +372,7 @@ class Toolbox(Protocol):
         ...
 
     def use(self, name: str, arguments: str, *, seconds_left: float) -> ToolResult:
-        """Uses a tool; `arguments` is the JSON that the model wrote. Raises TryAgain or Unconfirmed.
+        """Uses a tool; `arguments` is the JSON that the model wrote. Raises Refused, TryAgain or Unconfirmed.
 
         A name that is not among `specs`, arguments that the tool does not take and a tool that fails are results that
         tell the model so.

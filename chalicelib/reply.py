@@ -210,8 +210,11 @@ def _think(taken: _Taken, secrets: Secrets, engines: Engines, tools: Tools, jour
     )
     turn = Turn(
         reference=seen.reference,
+        conversation_id=seen.key.conversation_id,
         after=seen.answered,
         number=seen.received,
+        company_id=seen.company_id or (tenant.company_id if tenant else ""),
+        project_id=seen.project_id or (tenant.project_id if tenant else ""),
         company_name=seen.company_name or (tenant.company_name if tenant else ""),
         project_name=seen.project_name or (tenant.project_name if tenant else ""),
         person_name=seen.person_name,

@@ -8,6 +8,7 @@ from uuid import uuid4
 from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.conversations import DynamoConversations
+from chalicelib.aws.idempotency import DynamoIdempotencyRecords
 from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory, DynamoOptOuts
 from chalicelib.aws.queues import SqsQueues
 from chalicelib.aws.secrets import SecretsManager
@@ -215,8 +216,15 @@ class Relay:
     @cached_property
     def tools(self) -> Tools:
         from chalicelib.tools import ToolTable
+        from chalicelib.tools.outside import Outside
 
-        return ToolTable()
+        return ToolTable(
+            secrets=self.secrets,
+            records=DynamoIdempotencyRecords(self._dynamodb, self.settings.messages_table),
+            clock=self.clock,
+            journal=self.journal,
+            outside=Outside(loopback=self.settings.tools_on_loopback),
+        )
 
     @cached_property
     def splitter(self) -> Splitter:

@@ -80,12 +80,20 @@ def _tool_to_call(request: Json, texts: list[str]) -> Json | None:
         return None
     if isinstance(choice, Mapping):
         return tools.get(choice.get("name", ""))
-    wanted = tools.get(HAND_OFF) if any(map(wants_human, texts)) else None
+    wanted = tools.get(HAND_OFF) if any(map(wants_human, texts)) else _named(tools, texts)
     return wanted or (next(iter(tools.values())) if choice == "required" else None)
 
 
+def _named(tools: Mapping[str, Json], texts: list[str]) -> Json | None:
+    """The tool that somebody asks for by its very name: so every tool can be tried from a phone."""
+    words = {word for text in texts for word in re.findall(r"[A-Za-z0-9_-]+", text)}
+    return next((tool for name, tool in tools.items() if "_" in name and name in words), None)
+
+
 def _reason(texts: list[str]) -> str:
-    asking = next(filter(wants_human, texts), texts[-1] if texts else "")
+    if not any(map(wants_human, texts)):
+        return _quoted(texts[-1] if texts else "")
+    asking = next(filter(wants_human, texts))
     return f"The person asked for a human: {_quoted(asking)}"
 
 

@@ -164,6 +164,7 @@ def environment(
         "PUBLIC_BASE_URL": urls.app,
         "TWILIO_API_BASE_URL": urls.twilio,
         "OPENAI_BASE_URL": urls.openai,
+        "TOOLS_ON_LOOPBACK": "1",
         "BURST_IDLE_SECONDS": f"{burst_seconds:g}",
         "BURST_MAX_SECONDS": f"{burst_max_seconds:g}",
         "CONVERSATIONS_TABLE": f"{APPLICATION}-conversations-{STAGE}",

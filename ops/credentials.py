@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chalicelib.config import Settings, SettingsError
 from chalicelib.errors import RelayError
+from chalicelib.tools.signing import keys_of
 from chalicelib.wiring import Relay
 from ops import entries
 from ops.policies import PoliciesError, SecretNames
@@ -64,12 +65,26 @@ class Twilio(_Secret):
         return self
 
 
+def _signing(text: str) -> str:
+    if not keys_of([{"signing_secret": text}]):
+        raise ValueError("it is not whsec_ and base64")
+    return text
+
+
 class OpenAi(_Secret):
     """What an engine's secret holds."""
 
     key: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^sk-\S+$")] = Field(
         validation_alias=AliasChoices("ai_api_key", "api_key"),
         description="a text that begins with sk- and has no blanks",
+    )
+
+
+class ToolKey(_Secret):
+    """What a webhook tool's secret holds: the key that our requests to it are signed with."""
+
+    signing_secret: Annotated[str, AfterValidator(_signing)] = Field(
+        description="whsec_ and the base64 of 24 random bytes or more"
     )
 
 
@@ -83,13 +98,15 @@ class Email(_Secret):
 PROMPTS: Mapping[type[_Secret], Sequence[str]] = {
     Twilio: ("twilio_account_sid", "twilio_auth_token"),
     OpenAi: ("ai_api_key",),
+    ToolKey: ("signing_secret",),
 }
 
 
 def shape_of(name: str) -> type[_Secret]:
     """The shape that a secret of this name has. Raises PoliciesError for a name that no function may read."""
-    if SecretNames.from_file().kind_of(f"secret:{name}-AbCdEf") == "engine":
-        return OpenAi
+    kind = SecretNames.from_file().kind_of(f"secret:{name}-AbCdEf")
+    if kind != "channel":
+        return OpenAi if kind == "engine" else ToolKey
     return Email if name.startswith("email-credentials/") else Twilio
 
 
@@ -293,7 +310,8 @@ def references(relay: Relay) -> dict[str, list[str]]:
     """Every secret that the stage's tenants name, with their addresses."""
     found: dict[str, list[str]] = {}
     for tenant in relay.tenants.addresses():
-        for name in (tenant.credentials_reference, tenant.ai.api_key_reference):
+        tools = (each.secret_reference for each in tenant.ai.webhook_tools or ())
+        for name in (tenant.credentials_reference, tenant.ai.api_key_reference, *tools):
             if name:
                 found.setdefault(name, []).append(f"{tenant.channel}:{tenant.address}")
     return found

@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -182,23 +183,26 @@ class Names:
 
 @dataclass(frozen=True)
 class SecretNames:
-    """How secrets are told apart: patterns of the names of each kind (`channel`, `engine`), with IAM's `*` and `?`."""
+    """How secrets are told apart: patterns of the names of each kind, with IAM's `*` and `?`."""
 
     kinds: Mapping[str, Sequence[str]]
 
+    KINDS = ("channel", "engine", "tool")
     FILE = CHALICE / "secret-names.json"
 
     @classmethod
     def from_file(cls, path: Path = FILE) -> "SecretNames":
         """Raises PoliciesError if a kind is missing, a pattern fits everything, or two kinds could share a secret."""
         kinds = json.loads(path.read_text())
-        if set(kinds) != {"channel", "engine"} or not all(kinds.values()):
-            raise PoliciesError(f"{path.name} must name patterns for `channel` and for `engine`")
+        if set(kinds) != set(cls.KINDS) or not all(kinds.values()):
+            raise PoliciesError(
+                f"{path.name} must name patterns for each of {', '.join(cls.KINDS)}, and for nothing else"
+            )
         for pattern in (each for patterns in kinds.values() for each in patterns):
             if not re.match(r"[\w/+=.@-]{3}", pattern):
                 raise PoliciesError(f"{path.name}: {pattern!r} fits too much: begin it with three characters or more")
-        for one in kinds["channel"]:
-            for other in kinds["engine"]:
+        for kind, another in combinations(cls.KINDS, 2):
+            for one, other in product(kinds[kind], kinds[another]):
                 if _may_overlap(one, other):
                     raise PoliciesError(f"{path.name}: {one!r} and {other!r} may name the same secret")
         return cls(kinds)

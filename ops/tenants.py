@@ -25,8 +25,10 @@ from pydantic import (
 from chalicelib import engines
 from chalicelib.aws.items import from_wire, item_to_wire
 from chalicelib.config import LONGEST_DELAY, Settings, SettingsError
-from chalicelib.model import Moderation, OnNewMessage, UnknownSender
-from chalicelib.tools import BUILT_IN
+from chalicelib.model import Moderation, OnNewMessage, ToolSpec, UnknownSender
+from chalicelib.tools import TOOLS
+from chalicelib.tools.outside import usable
+from chalicelib.tools.registry import faults_of
 from chalicelib.wiring import Relay
 from ops.entries import EntryError, Place, from_file, listed, nearest, problems_of
 from ops.policies import PoliciesError, SecretNames
@@ -60,6 +62,44 @@ def _engine(name: str) -> str:
     return name
 
 
+class WebhookTool(BaseModel):
+    """A tool of the tenant's own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(
+        description="1 to 64 letters, digits, _ and -"
+    )
+    description: Text = Field(description="what it does, in words for the model")
+    parameters: dict[str, Any] = Field(description="a JSON schema of type object, as OpenAI's strict mode takes it")
+    url: Text = Field(description="an https URL, such as https://tools.example.com/visits")
+    secret_reference: Text = Field(description="the name of a secret, such as tool-credentials/acme/visits")
+
+    _secret = field_validator("secret_reference")(lambda name: readable("tool", name))
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in (each.name for each in TOOLS):
+            raise ValueError("a function has this name")
+        return name
+
+    @field_validator("url")
+    @classmethod
+    def _usable(cls, url: str) -> str:
+        if not usable(url):
+            raise ValueError("it is no https URL, or holds a user or a fragment")
+        return url
+
+    @field_validator("parameters")
+    @classmethod
+    def _strict(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        wrong = faults_of(ToolSpec("tool", "It does something.", schema))
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return schema
+
+
 class AiConfig(BaseModel):
     """How a tenant's AI answers, or a conversation's."""
 
@@ -75,7 +115,8 @@ class AiConfig(BaseModel):
         validation_alias=AliasChoices("api_key_reference", "ai_api_key_reference"),
         description="the name of a secret, such as ai-credentials/acme/openai",
     )
-    tools: list[Text] | None = Field(default=None, description="a list of names; left out, every tool may be used")
+    tools: list[Text] | None = Field(default=None, description="a list of names; left out, the built-in ones")
+    webhook_tools: list[WebhookTool] | None = Field(default=None, description="a list of tools with their URLs")
     max_output_tokens: Annotated[int, Field(ge=16)] | None = Field(default=None, description="a number, 16 or more")
     history_tokens: Annotated[int, Field(ge=1)] | None = Field(default=None, description="a number of tokens")
     assistant_id_replies: Text | None = Field(default=None, description="an assistant's id, such as asst_…")
@@ -89,7 +130,7 @@ class AiConfig(BaseModel):
     @field_validator("tools")
     @classmethod
     def _tools(cls, names: list[str] | None) -> list[str] | None:
-        known = [each.name for each in BUILT_IN]
+        known = [each.name for each in TOOLS]
         for name in names or ():
             if name not in known:
                 like = nearest(name, known)

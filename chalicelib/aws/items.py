@@ -26,9 +26,12 @@ from chalicelib.model import (
     Template,
     Tenant,
     Thread,
+    ToolResult,
+    ToolSpec,
     UnknownSender,
     Usage,
     Waiting,
+    WebhookTool,
 )
 
 Item = Mapping[str, Any]
@@ -269,6 +272,7 @@ def ai_settings_of(ai: Item) -> AiSettings:
         instructions=_text(ai, "instructions") or None,
         api_key_reference=_text(ai, "api_key_reference") or _text(ai, "ai_api_key_reference") or None,
         tools=_texts(tools) if isinstance(tools, list) else None,
+        webhook_tools=_webhook_tools_of(ai.get("webhook_tools")),
         max_output_tokens=_number(ai, "max_output_tokens"),
         history_tokens=_number(ai, "history_tokens"),
         assistant_id=_text(ai, "assistant_id_replies") or None,
@@ -290,6 +294,53 @@ def _thread_of(item: Item) -> Thread | None:
         item=str(item["item"]) if "item" in item else None,
         number=_number(item, "number") or 0,
         migrated=_is_true(item, "migrated"),
+    )
+
+
+def _webhook_tools_of(value: object) -> tuple[WebhookTool, ...] | None:
+    if not isinstance(value, list):
+        return None
+    return tuple(
+        WebhookTool(
+            ToolSpec(_text(each, "name"), _text(each, "description"), _plain(_map(each, "parameters"))),
+            _text(each, "url"),
+            _text(each, "secret_reference"),
+        )
+        for each in _maps(value)
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as JSON knows them."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def tool_result_item_of(result: ToolResult) -> dict[str, Any]:
+    item = {
+        "output": result.output,
+        "hand_off_reason": result.hand_off_reason,
+        "outcome": result.outcome,
+        "media_urls": list(result.media_urls) or None,
+    }
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def tool_result_of(record: Item) -> ToolResult | None:
+    """What came of a deed, if its idempotency record says it."""
+    item = _map(record, "result")
+    if not item:
+        return None
+    return ToolResult(
+        output=_text(item, "output"),
+        hand_off_reason=_text(item, "hand_off_reason") or None,
+        outcome=_text(item, "outcome") or None,
+        media_urls=_texts(item.get("media_urls")),
     )
 
 

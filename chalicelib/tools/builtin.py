@@ -15,7 +15,7 @@ class HandOff(Arguments):
     reason: str = Field(description="Why a human is needed, in a few words.")
 
 
-@tool
+@tool(acts=False)
 def hand_off_to_human(arguments: HandOff, call: Call) -> ToolResult:
     """Gives the conversation to a human colleague, who answers instead of you. Use it when the person asks for a
     human or when you cannot help."""
@@ -27,7 +27,7 @@ class Completion(Arguments):
     outcome: str = Field(description="What was achieved, in a few words.")
 
 
-@tool
+@tool(acts=False)
 def complete_task(arguments: Completion, call: Call) -> ToolResult:
     """Notes that the purpose of this conversation is fulfilled. Use it once, when everything that you were asked to
     find out or to arrange is settled; then answer the person as usual."""

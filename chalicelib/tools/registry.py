@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from inspect import getdoc
 from typing import Any, get_type_hints
 
@@ -11,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from chalicelib.model import ToolResult, ToolSpec, Turn
 from chalicelib.tools.strict import closed, faults
+
+#: What a model is told of its mistakes, in characters.
+LONGEST_ADVICE = 2_000
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -23,45 +27,72 @@ class Arguments(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One use of a tool: in which turn, and how many seconds the turn has left."""
+    """One use of a tool: in which turn, and how many seconds the turn has left.
+
+    A function that acts on the world gives `idempotency_key` to whatever it calls. `again`: the same was begun before,
+    and nobody knows what came of it.
+    """
 
     turn: Turn
     seconds_left: float
+    idempotency_key: str
+    again: bool = False
 
 
 Function = Callable[[Any, Call], ToolResult]
 
 
-class BadArguments(Exception):
-    """The model gave arguments that the tool does not take; the message is for the model."""
+class Failed(Exception):
+    """A tool could not do it: a word for logs, and what the model is told. Using it again may help."""
+
+    def __init__(self, code: str, message: str = "the tool cannot be used") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool: what a model is told of it, the type of its arguments, and what it does."""
+    """A tool: what a model is told of it, the type of its arguments, what it does, whether that acts on the world."""
 
     spec: ToolSpec
     arguments: TypeAdapter[Any]
     function: Function
+    acts: bool
 
     @property
     def name(self) -> str:
         return self.spec.name
 
     def read(self, arguments: str) -> Any:
-        """Raises BadArguments with what is wrong, in words for the model."""
+        """Raises Failed with what is wrong."""
         try:
             return self.arguments.validate_json(arguments or "{}")
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_context=False, include_input=False)
-            raise BadArguments("; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in wrong)) from None
+            listed = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in wrong)
+            raise Failed("bad_arguments", f"the arguments do not fit: {listed[:LONGEST_ADVICE]}") from None
+
+    def key_of(self, given: Any, turn: Turn) -> str:
+        """The idempotency key of this use: the same for as long as the same messages wait for their answer.
+
+        A turn that is repeated begins after the same message, and so does the one that answers a person who went on
+        writing; the number of the newest message would make the second of them act again.
+        """
+        arguments = self.arguments.dump_python(given, mode="json")
+        parts = [turn.reference, turn.after, self.name, arguments]
+        return sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def tool(function: Callable[[Any, Call], ToolResult]) -> Tool:
+def tool(*, acts: bool) -> Callable[[Function], Tool]:
     """Makes a tool of a function `(arguments, call) -> ToolResult` whose first parameter is an `Arguments`.
 
+    `acts`: it changes something in the world, so it is done once for the same messages, tool and arguments.
     Raises ValueError for a name or a schema that OpenAI's strict mode does not take, and for a function without words.
     """
+    return lambda function: _tool_of(function, acts)
+
+
+def _tool_of(function: Function, acts: bool) -> Tool:
     hints = iter(get_type_hints(function).values())
     model = next(hints)
     if not issubclass(model, Arguments):
@@ -70,7 +101,7 @@ def tool(function: Callable[[Any, Call], ToolResult]) -> Tool:
     wrong = faults_of(spec)
     if wrong:
         raise ValueError(f"{spec.name}: {'; '.join(wrong)}")
-    return Tool(spec, TypeAdapter(model), function)
+    return Tool(spec, TypeAdapter(model), function, acts)
 
 
 def faults_of(spec: ToolSpec) -> list[str]:

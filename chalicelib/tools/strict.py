@@ -66,7 +66,7 @@ def _faults_of_object(schema: Schema, where: str) -> Iterator[str]:
     properties, required = schema.get("properties", {}), schema.get("required", [])
     if not isinstance(properties, Mapping) or not isinstance(required, list):
         yield f"{where} must list its properties, and those that are required"
-    elif set(required) != set(properties):
+    elif set(map(str, required)) != set(properties):
         yield f"{where} must require each of its properties, and no others"
 
 

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
 import pytest
 
+from chalicelib.aws.idempotency import DynamoIdempotencyRecords
 from chalicelib.aws.items import item_to_wire, tenant_of
 from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory, DynamoOptOuts
 from chalicelib.aws.queues import SqsQueues
@@ -24,15 +26,19 @@ from chalicelib.model import (
     Media,
     Numbered,
     Tenant,
+    ToolResult,
+    ToolSpec,
     UnknownSender,
     Usage,
+    WebhookTool,
 )
-from chalicelib.ports import Fallbacks, History, OptOuts, Queues, Secret, Secrets, Tenants
+from chalicelib.ports import Begun, Fallbacks, History, IdempotencyRecords, OptOuts, Queues, Secret, Secrets, Tenants
 from tests.contract.conftest import REAL, TABLES, endpoint_of
 from tests.contract.shelves import MESSAGES, STAGE, TENANTS, bodies, sdk
 from tests.twins.cast import OWN_ADDRESS, PERSON, conversation, waiting
 from tests.twins.clock import START, TwinClock
 from tests.twins.history import TwinFallbacks, TwinHistory, TwinOptOuts
+from tests.twins.idempotency import TwinIdempotencyRecords
 from tests.twins.queues import TwinQueues
 from tests.twins.secrets import TwinSecrets
 from tests.twins.tenants import TwinTenants
@@ -48,6 +54,7 @@ class House:
     history: History
     fallbacks: Fallbacks
     opt_outs: OptOuts
+    records: IdempotencyRecords
     queues: Queues
     secrets: Secrets
     tenants: Tenants
@@ -90,6 +97,7 @@ def _house_of_twins() -> House:
         history=TwinHistory(clock),
         fallbacks=TwinFallbacks(),
         opt_outs=TwinOptOuts(),
+        records=TwinIdempotencyRecords(),
         queues=queues,
         secrets=secrets,
         tenants=tenants,
@@ -122,6 +130,7 @@ def _house_at(tables: str | None, others: str | None) -> House:
         history=DynamoHistory(dynamodb, MESSAGES),
         fallbacks=DynamoFallbacks(dynamodb, MESSAGES),
         opt_outs=DynamoOptOuts(dynamodb, MESSAGES),
+        records=DynamoIdempotencyRecords(dynamodb, MESSAGES),
         queues=SqsQueues(sqs),
         secrets=SecretsManager(secretsmanager, clock=clock),
         tenants=DynamoTenants(dynamodb, TENANTS, clock=clock),
@@ -335,6 +344,29 @@ class TestFallbacks:
         assert house.fallbacks.may_send("whatsapp:+1", f"{cid}9", at=START, window=self.DAY)
 
 
+@on_every_table
+class TestIdempotencyRecords:
+    ONE = ToolResult(output='{"booked": 9}')
+    WHOLE = ToolResult(output="{}", hand_off_reason="r", outcome="o", media_urls=("https://a/", "https://b/"))
+
+    def test_a_deed_begins_once(self, house: House, cid: str) -> None:
+        assert house.records.begin(cid, at=START) == Begun(again=False, result=None)
+        assert house.records.begin(cid, at=START) == Begun(again=True, result=None)
+        assert house.records.begin(f"{cid}9", at=START) == Begun(again=False, result=None)
+
+    @pytest.mark.parametrize("result", [ONE, WHOLE], ids=["output", "everything"])
+    def test_whoever_comes_later_is_told_what_came_of_it(self, house: House, cid: str, result: ToolResult) -> None:
+        house.records.begin(cid, at=START)
+        assert house.records.complete(cid, result) == result
+        assert house.records.begin(cid, at=START) == Begun(again=True, result=result)
+
+    def test_of_two_results_the_first_is_kept_and_both_are_told_it(self, house: House, cid: str) -> None:
+        house.records.begin(cid, at=START)
+        house.records.complete(cid, self.ONE)
+        assert house.records.complete(cid, self.WHOLE) == self.ONE
+        assert house.records.begin(cid, at=START).result == self.ONE
+
+
 class TestQueues:
     @pytest.fixture(autouse=True)
     def _empty(self, house: House) -> None:
@@ -481,6 +513,31 @@ class TestTenants:
         )
         assert house.tenants.at(Channel.WHATSAPP, own) == expected
         assert house.tenants.at(Channel.SMS, own) is None
+
+    def test_a_tenants_own_tools_are_read_with_numbers_as_json_has_them(self, house: House, own: str) -> None:
+        schema = {"type": "object", "properties": {"hour": {"type": "integer", "maximum": Decimal(23)}}}
+        halves = {"type": "number", "multipleOf": Decimal("0.5")}
+        tools = [
+            {
+                "name": "book",
+                "description": "Books.",
+                "url": "https://a/",
+                "secret_reference": "s",
+                "parameters": schema,
+            },
+            {"name": "bare", "parameters": {"items": [halves]}},
+            "no tool",
+        ]
+        house.keep_tenant({"address": f"whatsapp:{own}", "ai_config": {"webhook_tools": tools}})
+        found = house.tenants.at(Channel.WHATSAPP, own)
+        assert found is not None
+        spec = ToolSpec(
+            "book", "Books.", {"type": "object", "properties": {"hour": {"type": "integer", "maximum": 23}}}
+        )
+        half = {"type": "number", "multipleOf": 0.5}
+        bare = WebhookTool(ToolSpec("bare", "", {"items": [half]}), "", "")
+        assert found.ai.webhook_tools == (WebhookTool(spec, "https://a/", "s"), bare)
+        assert json.dumps([each.spec.parameters for each in found.ai.webhook_tools])
 
     @pytest.mark.parametrize("wish", [0, -1, "many", None, True])
     def test_a_limit_that_limits_nothing_is_none(self, house: House, own: str, wish: object) -> None:

@@ -30,6 +30,20 @@ EXAMPLE: dict[str, Any] = {
         "instructions": "Be brief.\nAsk one question at a time.",
         "api_key_reference": OPENAI_SECRET,
         "tools": ["hand_off_to_human"],
+        "webhook_tools": [
+            {
+                "name": "book_visit",
+                "description": "Books a visit.",
+                "parameters": {
+                    "type": "object",
+                    "properties": {"hour": {"type": "integer", "minimum": 8}},
+                    "required": ["hour"],
+                    "additionalProperties": False,
+                },
+                "url": "https://tools.example.com/visits",
+                "secret_reference": "tool-credentials/pickle-recruitment/visits",
+            }
+        ],
         "max_output_tokens": 400,
         "history_tokens": 4_000,
         "assistant_id_replies": "asst_7",
@@ -133,6 +147,13 @@ def test_one_tenant_a_list_or_a_list_by_name_is_accepted(
 
 # --- what is wrong
 
+
+def _with_tool(**changes: Any) -> dict[str, Any]:
+    """The example with something else in its tool."""
+    config = EXAMPLE["ai_config"]
+    return EXAMPLE | {"ai_config": config | {"webhook_tools": [config["webhook_tools"][0] | changes]}}
+
+
 WRONG: dict[str, tuple[Any, str]] = {
     "a misspelt field": (
         EXAMPLE | {"compny_name": "x"},
@@ -163,6 +184,16 @@ WRONG: dict[str, tuple[Any, str]] = {
     "an unknown tool": (
         EXAMPLE | {"ai_config": {"tools": ["hand_of_to_human"]}},
         "ai_config.tools: there is no tool hand_of_to_human; do you mean hand_off_to_human?",
+    ),
+    "a tool over plain http": (
+        _with_tool(url="http://tools.example.com/"),
+        "it is no https URL, or holds a user or a fragment",
+    ),
+    "a tool's schema that is open": (_with_tool(parameters={"type": "object"}), "must say additionalProperties: false"),
+    "a tool by the name of a function": (_with_tool(name="complete_task"), "a function has this name"),
+    "a tool's secret that nobody may read": (
+        _with_tool(secret_reference="openai/key"),
+        "no function may read this secret here; its name must fit one of tool-credentials/*",
     ),
     "an unknown placeholder": (EXAMPLE | {"fallback_text": "{name}"}, "{name} is nothing that is filled in"),
     "a secret of the other kind": (

@@ -12,6 +12,7 @@ from chalicelib import config
 from chalicelib.aws.clients import Clients
 from chalicelib.channels.twilio_rest import client as twilio_client
 from chalicelib.engines.openai_api import OpenAi
+from chalicelib.engines.steps import MOST_STEPS
 from chalicelib.model import Patience
 from chalicelib.outbound import MOST_ATTEMPTS
 from ops.policies import API, configuration, functions
@@ -66,6 +67,10 @@ def test_the_engine_gives_up_before_its_lambda_does(purpose: str) -> None:
     rest = 6 * (config.AWS_CONNECT_DEADLINE + config.AWS_READ_DEADLINE) / 2
     shortest = min(configuration(stage, HANDLERS[purpose]).lambda_timeout for stage in CHALICE["stages"])
     assert config.ENGINE_DEADLINE + rest <= timedelta(seconds=shortest)
+
+
+def test_all_the_tools_that_a_turn_may_use_give_up_before_the_engine_does() -> None:
+    assert MOST_STEPS * config.TOOL_DEADLINE < config.ENGINE_DEADLINE
 
 
 @pytest.mark.parametrize("purpose", HANDLERS)

@@ -32,8 +32,12 @@ ADAPTERS: Mapping[str, str] = {
     "opt_outs": "DynamoOptOuts",
     "tenants": "DynamoTenants",
     "secrets": "SecretsManager",
+    "records": "DynamoIdempotencyRecords",
     "queues": "SqsQueues",
 }
+
+#: The ports that are objects of our own and ask further ports; settings have fields of the same names.
+OBJECTS: Mapping[str, "Place"] = {"tools": ("chalicelib.tools", "ToolTable")}
 
 CLIENTS = {"_dynamodb": "dynamodb", "_sqs": "sqs", "_secretsmanager": "secretsmanager"}
 
@@ -112,6 +116,8 @@ def _leads_to(place: Place) -> Iterator[Place]:
         if name is None:
             continue
         yield from (each for each in ((module, name), names.get(name), _filled().get(name)) if each in _definitions())
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and name in OBJECTS:
+            yield OBJECTS[name]
 
 
 @cache

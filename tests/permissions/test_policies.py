@@ -34,11 +34,13 @@ from tests.edge.stage import HANDLERS, OPENAI_SECRET, OTHER_TWILIO_SECRET, TWILI
 from tests.house.source import modules
 from tests.permissions.evaluator import Policy, is_resource, policies_of
 from tests.permissions.reach import ADAPTERS, CLIENTS, ENTRIES, adapters, operations, port_uses
+from tests.permissions.walk import TOOL_SECRET
 
 Document = dict[str, Any]
 
 STAGES = tuple(json.loads((CHALICE / "config.json").read_text())["stages"])
 WORKS_OFF = {function: purpose for purpose, function in HANDLERS.items()}
+KINDS = {TWILIO_SECRET: "channel", OTHER_TWILIO_SECRET: "channel", OPENAI_SECRET: "engine", TOOL_SECRET: "tool"}
 TRACED = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 
 each_function = pytest.mark.parametrize("function", functions())
@@ -204,7 +206,7 @@ def test_a_service_that_is_new_here_is_not_guessed() -> None:
 def names(tmp_path: Path) -> Callable[..., SecretNames]:
     def made(**kinds: list[str]) -> SecretNames:
         path = tmp_path / "secret-names.json"
-        path.write_text(json.dumps({"channel": ["twilio/*"], "engine": ["openai/*"]} | kinds))
+        path.write_text(json.dumps({"channel": ["twilio/*"], "engine": ["openai/*"], "tool": ["tools/*"]} | kinds))
         return SecretNames.from_file(path)
 
     return made
@@ -227,6 +229,8 @@ def test_further_patterns_become_further_resources(names: Callable[..., SecretNa
         {"engine": ["a*"]},
         {"engine": ["twilio/openai/*"]},
         {"engine": ["openai/*"], "channel": ["openai/*"]},
+        {"tool": []},
+        {"tool": ["openai/tools/*"]},
         {"other": ["x/*"]},
     ],
     ids=str,
@@ -321,8 +325,7 @@ def needs(done: Recorded, name: str, function: str) -> set[Permission]:
     """What a function does in a stage: what was seen in `dev`, its queue, its log, its traces, every kind of secret."""
     needed = {Permission(each.action, each.resource.replace("-dev", f"-{name}")) for each in done[function]}
     for action, resource in [(each.action, each.resource) for each in needed if "secretsmanager" in each.action]:
-        kind = "engine" if OPENAI_SECRET in resource else "channel"
-        assert any(secret in resource for secret in (TWILIO_SECRET, OTHER_TWILIO_SECRET, OPENAI_SECRET))
+        [kind] = {kind for secret, kind in KINDS.items() if secret in resource}
         examples = (each.replace("*", "x") for each in SecretNames.from_file().kinds[kind])
         needed |= {Permission(action, there("secretsmanager", f"secret:{each}-x1Y2z3")) for each in examples}
     if function in WORKS_OFF:
@@ -389,6 +392,7 @@ _OWNERS = {
     "history": ("messages",),
     "fallbacks": ("messages",),
     "opt_outs": ("messages",),
+    "records": ("messages",),
     "tenants": ("tenants",),
     "secrets": ("secret",),
     "queues": ("queue",),

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from chalicelib.model import Channel, ConversationKey
+from chalicelib.model import Channel, ConversationKey, ToolResult
+from chalicelib.tools import ToolTable
 from chalicelib.wiring import Relay, relay
 from ops.permissions import Permission
 from ops.policies import functions
 from tests.edge.stage import (
     CONVERSATION,
     HANDLERS,
+    OPENAI_SECRET,
     OWN,
     PERSON,
     STRANGER,
@@ -27,6 +29,14 @@ Scenario = Callable[[Stage], None]
 KEY = ConversationKey(PERSON, CONVERSATION)
 
 TEMPLATE = {"content_sid": f"HX{'1' * 32}", "variables": {"1": "{company_name}"}}
+TOOL_SECRET = "tool-credentials/cucumber-recruitment/visits"
+TOOL = {
+    "name": "book_visit",
+    "description": "Books a visit.",
+    "parameters": {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+    "url": "https://127.0.0.1/visits",
+    "secret_reference": TOOL_SECRET,
+}
 
 #: The functions that take turns.
 TURNS = [each for purpose, each in HANDLERS.items() if purpose != "sender"]
@@ -55,6 +65,7 @@ def scenarios() -> Iterator[Scenario]:
     for function in TURNS:
         yield _turn_of(function)
         yield _turn_that_asks_for_a_human(function)
+        yield _turn_that_uses_a_tool(function)
     for function in functions():
         yield from (_waking_a_turn(function, channel) for channel in Channel)
         yield from (_waking_the_sender(function), *(_passing_on(function, clipped=each) for each in (False, True)))
@@ -223,6 +234,21 @@ def _turn_of(function: str) -> Scenario:
 def _turn_that_asks_for_a_human(function: str) -> Scenario:
     def scenario(stage: Stage) -> None:
         _take_turn(stage, function, "Can I speak with a human?")
+
+    return scenario
+
+
+def _turn_that_uses_a_tool(function: str) -> Scenario:
+    """The tool's server is one that nobody may reach, so that what came of it is written here."""
+
+    def scenario(stage: Stage) -> None:
+        stage.secret(TOOL_SECRET, signing_secret="whsec_bm9ib2R5IGVsc2Uga25vd3MgdGhpcyBrZXkh")
+        stage.tenant(ai_config={"api_key_reference": OPENAI_SECRET, "webhook_tools": [TOOL]})
+        _take_turn(stage, function, "Please book_visit for me")
+        with stage.at_work(function):
+            tools = relay().tools
+            assert isinstance(tools, ToolTable)
+            tools.records.complete("a-deed", ToolResult(output="{}"))
 
     return scenario
 

@@ -14,8 +14,9 @@ from chalicelib.model import (
     Outgoing,
     Turn,
 )
-from chalicelib.ports import Secret
+from chalicelib.ports import Clock, Secret
 from chalicelib.tools import ToolTable
+from chalicelib.tools.outside import Outside
 from tests.simulation.acts import ACTS
 from tests.simulation.boundary import Boundary
 from tests.simulation.cast import BURSTS, OWN, conversation, credentials, person, tenant
@@ -32,6 +33,7 @@ from tests.simulation.witnesses import SearchableHistory, WitnessedConversations
 from tests.twins import webhooks
 from tests.twins.clock import CountingIdentifiers
 from tests.twins.history import TwinFallbacks, TwinOptOuts
+from tests.twins.idempotency import TwinIdempotencyRecords, nobody
 from tests.twins.queues import Delivery as Handed
 from tests.twins.relay import Ports
 from tests.twins.store import TwinConversations
@@ -63,6 +65,7 @@ class World:
         self.queues = SeenQueues(self)
         self.references = CheapReferences()
         self.provider = Provider(self)
+        self.idempotency = TwinIdempotencyRecords()
         self.secrets: dict[str, tuple[Secret, ...]] = {}
         players = [tenant(each, apologises=scenario.apologises, continues=scenario.continues) for each in range(2)]
         self.tenants = {(Channel.WHATSAPP, each.address): each for each in players}
@@ -95,7 +98,7 @@ class World:
             secrets=CachedSecrets(clock, self.secrets),
             queues=self.queues,
             engines=Mind(self),
-            tools=ToolTable(),
+            tools=self._tools(clock),
             providers=Senders(self.provider),
             references=self.references,
             splitter=CheapSplitter(),
@@ -105,6 +108,15 @@ class World:
         )
         base = None if self.scenario.mute else webhooks.BASE_URL
         return Machine(ports.wrapped(wrap), BURSTS, base, skew=skew)
+
+    def _tools(self, clock: Clock) -> ToolTable:
+        return ToolTable(
+            secrets=CachedSecrets(clock, self.secrets),
+            records=self.idempotency,
+            clock=clock,
+            journal=_no_journal,
+            outside=Outside(resolve=nobody),
+        )
 
     def _store_clock(self) -> datetime:
         """A store has no clock: its client writes what its own machine says, when it begins the call."""

@@ -97,8 +97,11 @@ def turn(**changes: Any) -> Turn:
     """A turn in which one message of the person waits."""
     known: dict[str, Any] = {
         "reference": "ref-1",
+        "conversation_id": CONVERSATION_ID,
         "after": 0,
         "number": 1,
+        "company_id": "company-1",
+        "project_id": "project-1",
         "company_name": "Cucumber Recruitment",
         "project_name": "Clarify CV",
         "person_name": "Ada",

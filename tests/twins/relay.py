@@ -35,10 +35,12 @@ from chalicelib.ports import (
     Tools,
 )
 from chalicelib.tools import ToolTable
+from chalicelib.tools.outside import Outside
 from tests.twins import cast, webhooks
 from tests.twins.clock import CountingIdentifiers, TwinClock
 from tests.twins.engine import TwinEngine, TwinEngines
 from tests.twins.history import TwinFallbacks, TwinHistory, TwinOptOuts
+from tests.twins.idempotency import TwinIdempotencyRecords, nobody
 from tests.twins.journal import TwinJournal
 from tests.twins.provider import Taken, TwinProvider, TwinProviders
 from tests.twins.queues import HANDOFF, SENDER, Delivery, QueueMessage, TwinQueues
@@ -198,7 +200,13 @@ class TwinRelay:
                 secrets=self.secrets,
                 queues=self.queues,
                 engines=TwinEngines(self.engine),
-                tools=ToolTable(),
+                tools=ToolTable(
+                    secrets=self.secrets,
+                    records=TwinIdempotencyRecords(),
+                    clock=self.clock,
+                    journal=self.journal,
+                    outside=Outside(resolve=nobody),
+                ),
                 providers=TwinProviders(self.provider),
                 references=SealedReferences(),
                 splitter=FormattedParts(FORMATS),

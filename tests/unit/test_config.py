@@ -73,6 +73,17 @@ def test_each_problem_is_named(name: str) -> None:
         Settings.from_env({name: WRONG[name]})
 
 
+def test_a_laptop_may_let_tools_reach_itself() -> None:
+    assert Settings.from_env({"STAGE": "local", "TOOLS_ON_LOOPBACK": "1"}).tools_on_loopback
+    assert not Settings.from_env({"STAGE": "local"}).tools_on_loopback
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod", ""])
+def test_nowhere_else_tools_may_reach_their_own_machine(stage: str) -> None:
+    with pytest.raises(SettingsError, match="TOOLS_ON_LOOPBACK"):
+        Settings.from_env({"STAGE": stage, "TOOLS_ON_LOOPBACK": "1"})
+
+
 def test_all_problems_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as error:
         Settings.from_env(WRONG)

@@ -20,6 +20,7 @@ READERS: dict[str, tuple[type[BaseModel], ...]] = {
     "tenant_of": (tenants.TenantItem,),
     "_template_of": (tenants.Template,),
     "ai_settings_of": (tenants.AiConfig,),
+    "_webhook_tools_of": (tenants.WebhookTool,),
     "conversation_of": CONVERSATION,
 }
 
