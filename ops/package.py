@@ -4,10 +4,11 @@ import argparse
 import importlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from chalice.utils import to_cfn_resource_name
@@ -21,6 +22,7 @@ from ops.resources import ApplyError
 Document = dict[str, Any]
 
 MERGE = "merge.json"
+RETENTION = "log_retention_in_days"
 #: SnapStart knows Python from here on. Source: AWS Lambda Developer Guide, "Lambda SnapStart".
 SNAP_START_SINCE = (3, 12)
 ALIAS = "live"
@@ -76,18 +78,58 @@ def terraform(stage: str, out: Path, snap_start: bool) -> Iterator[Path]:
     """`chalice.tf.json`, `resources.json` beside it, and `deployment.zip`. Raises ApplyError."""
     if snap_start:
         raise ApplyError("--snap-start is for CloudFormation")
-    _chalice_package(stage, out, "--pkg-format", "terraform")
+    with _without_log_retention() as project:
+        _chalice_package(stage, out, "--pkg-format", "terraform", project=project)
     written = out / "chalice.tf.json"
     written.write_text(json.dumps(amended(json.loads(written.read_text()), stage), indent=2))
-    (out / "resources.json").write_text(json.dumps(resources.template(), indent=2))
+    (out / "resources.json").write_text(json.dumps(resources.template(), separators=(",", ":")))
     yield from (out / name for name in ("chalice.tf.json", "resources.json", "deployment.zip"))
 
 
-def _chalice_package(stage: str, out: Path, *options: str) -> None:
-    shutil.rmtree(out / "deployment.zip", ignore_errors=True)
-    done = bundle.chalice("package", "--stage", stage, *options, str(out))
+def _chalice_package(stage: str, out: Path, *options: str, project: Path = bundle.PROJECT) -> None:
+    done = bundle.chalice("package", "--stage", stage, *options, str(out), project=project)
     if done.returncode:
         raise ApplyError(f"chalice package failed:\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def _without_log_retention() -> Iterator[Path]:
+    """The project beside itself: Chalice 1.34 writes no Terraform where log groups are configured; we add them."""
+    with TemporaryDirectory() as beside:
+        for path in bundle.PROJECT.iterdir():
+            if path.name != ".chalice":
+                Path(beside, path.name).symlink_to(path)
+        settings = Path(beside, ".chalice")
+        settings.mkdir()
+        for path in (bundle.PROJECT / ".chalice").iterdir():
+            (settings / path.name).symlink_to(path)
+        (settings / "config.json").unlink()
+        (settings / "config.json").write_text(json.dumps(_without(_config(), RETENTION)))
+        yield Path(beside)
+
+
+def _without(document: Any, name: str) -> Any:
+    if not isinstance(document, dict):
+        return document
+    return {key: _without(value, name) for key, value in document.items() if key != name}
+
+
+def _config() -> Document:
+    found: Document = json.loads((bundle.PROJECT / ".chalice" / "config.json").read_text())
+    return found
+
+
+def retention(stage: str, function: str) -> int | None:
+    """For how many days a function's log is kept, as Chalice reads it: the function's own word, the stage's, all's."""
+    config = _config()
+    own = config["stages"].get(stage, {})
+    places = (
+        own.get("lambda_functions", {}).get(function, {}),
+        own,
+        config["lambda_functions"].get(function, {}),
+        config,
+    )
+    return next((place[RETENTION] for place in places if RETENTION in place), None)
 
 
 # One template: the resources, and what Chalice's own part lacks. A key that both have must be spelled alike in both,
@@ -111,6 +153,7 @@ def overlay(stage: str, *, snap_start: bool = False) -> Document:
                 for name in ("", *_sources(stage), *_schedules(stage))
             },
             **_gateway(stage, snap_start),
+            **_handlers_log(stage),
         },
     }
 
@@ -133,7 +176,7 @@ def _parameters(stage: str) -> Document:
 
 
 def environment(stage: str) -> dict[str, str]:
-    config = json.loads((bundle.PROJECT / ".chalice" / "config.json").read_text())
+    config = _config()
     own = config["stages"].get(stage, {}).get("environment_variables", {})
     return {**config.get("environment_variables", {}), **own}
 
@@ -153,6 +196,13 @@ def _function(stage: str, name: str, snap_start: bool) -> Document:
         partly = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
         properties["Events"] = {event: {"Properties": partly}}
     return {"DependsOn": [_queue(source["queue"], stage)], "Properties": properties}
+
+
+def _handlers_log(stage: str) -> Document:
+    """Chalice 1.34 names this one group after a function that its own template does not have."""
+    if retention(stage, "api_handler") is None:
+        return {}
+    return {"ApiHandlerLogGroup": {"Properties": {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}}}
 
 
 def _gateway(stage: str, snap_start: bool) -> Document:
@@ -249,7 +299,7 @@ def amended(document: Document, stage: str) -> Document:
             mapping["function_response_types"] = ["ReportBatchItemFailures"]
     for name, rule in made["aws_cloudwatch_event_rule"].items():
         rule["name"] = f"ai-multi-comms-{stage}-{name}"  # Chalice's own name is the same in every stage
-    _name_log_groups(made)
+    _add_log_groups(made, stage)
     _add_stage(document, stage, wanted)
     document.setdefault("variable", {}).update(
         alarm_address={"type": "string", "default": "", "description": "The email address that alarms go to."},
@@ -268,11 +318,15 @@ def _merged(base: Any, over: Any) -> Any:
     return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}
 
 
-def _name_log_groups(made: Document) -> None:
-    """Lambda writes to a group of its own naming; Chalice gives the group the resource's name."""
-    for name, group in made.get("aws_cloudwatch_log_group", {}).items():
-        function = name.removesuffix("-log-group")
-        group["name"] = f"/aws/lambda/{made['aws_lambda_function'][function]['function_name']}"
+def _add_log_groups(made: Document, stage: str) -> None:
+    kept = {name: retention(stage, name) for name in made["aws_lambda_function"]}
+    groups = {
+        name: {"name": f"/aws/lambda/{made['aws_lambda_function'][name]['function_name']}", "retention_in_days": days}
+        for name, days in kept.items()
+        if days is not None
+    }
+    if groups:
+        made["aws_cloudwatch_log_group"] = groups
 
 
 def _add_stage(document: Document, stage: str, wanted: Gateway) -> None:

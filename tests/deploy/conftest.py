@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -63,10 +64,7 @@ class Deployment:
         """Sets the environment of the stage's functions."""
         path = self.project / ".chalice/config.json"
         config = json.loads(path.read_text())
-        stage = config["stages"][STAGE]
-        stage["environment_variables"] |= variables
-        stage.pop("lambda_architecture", None)  # the stand-in runs what this machine can
-        stage.pop("xray", None)  # it has no X-Ray
+        config["stages"][STAGE]["environment_variables"] |= variables
         path.write_text(json.dumps(config))
 
     def client(self, service: str) -> Any:
@@ -112,6 +110,7 @@ class Deployment:
         return found
 
 
+MACHINE = "arm64" if platform.machine() == "aarch64" else "x86_64"
 TABLES = ("CONVERSATIONS_TABLE", "TENANTS_TABLE")
 
 
@@ -137,5 +136,9 @@ def copy_project(project: Path) -> None:
             shutil.copytree(source, project / name, ignore=ignored)
         else:
             shutil.copy(source, project / name)
+    configuration = project / ".chalice/config.json"
+    config = json.loads(configuration.read_text())
+    config["stages"][STAGE] |= {"lambda_architecture": MACHINE, "xray": False}  # what the stand-in can run, and trace
+    configuration.write_text(json.dumps(config))
     (ROOT / "build").mkdir(exist_ok=True)
     os.symlink(ROOT / "build", project / "build")  # packed dependencies are kept from run to run

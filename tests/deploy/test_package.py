@@ -17,7 +17,7 @@ from cfnlint.api import ManualArgs, lint
 import app as front_door
 from ops import bundle, resources
 from ops.bundle import CACHE, LEFT_OUT, RUNNING, Version
-from tests.deploy.conftest import copy_project
+from tests.deploy.conftest import MACHINE, copy_project
 from tests.local.conftest import REGION, ROOT, environment
 
 #: What Lambda takes. Source: AWS Lambda Developer Guide, "Lambda quotas", in bytes.
@@ -69,7 +69,7 @@ def version(request: pytest.FixtureRequest) -> Version:
 @pytest.fixture(scope="module")
 def zipped(project: Path, version: Version) -> Path:
     package = project / f"package-{version[1]}.zip"
-    requirements = bundle.dependencies(ROOT / "requirements.txt", version, "x86_64", CACHE)
+    requirements = bundle.dependencies(ROOT / "requirements.txt", version, MACHINE, CACHE)
     bundle.pack(package, project, requirements, version)
     return package
 
@@ -115,7 +115,7 @@ def test_it_is_small_enough_for_lambda(zipped: Path, tree: Path) -> None:
 
 def test_the_same_files_make_the_same_zip(project: Path, zipped: Path, version: Version) -> None:
     again = project / "again.zip"
-    bundle.pack(again, project, bundle.dependencies(ROOT / "requirements.txt", version, "x86_64", CACHE), version)
+    bundle.pack(again, project, bundle.dependencies(ROOT / "requirements.txt", version, MACHINE, CACHE), version)
     assert again.read_bytes() == zipped.read_bytes()
 
 
@@ -229,6 +229,12 @@ def test_terraform_names_only_what_it_declares(project: Path, tmp_path: Path) ->
         "ai-multi-comms-dev-reconcile-event",
     }
     assert json.loads((project / "out/resources.json").read_text()) == resources.template()
+    groups = document["resource"]["aws_cloudwatch_log_group"]
+    functions = document["resource"]["aws_lambda_function"]
+    assert {each["name"] for each in groups.values()} == {
+        f"/aws/lambda/{each['function_name']}" for each in functions.values()
+    }
+    assert {each["retention_in_days"] for each in groups.values()} == {14}
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
