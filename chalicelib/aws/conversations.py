@@ -1,6 +1,6 @@
 """The ConversationsTable: each step of the protocol is one conditional UpdateItem on one record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -118,7 +118,7 @@ class DynamoConversations:
         raise TryAgain("the record is gone or closed, or it changes faster than a message can be taken in")
 
     def close(self, seen: Conversation) -> Conversation | None:
-        update = self._on(seen).set("answered", seen.received)
+        update = self._touched().set("answered", seen.received)
         update.remove("waiting", "overflowing", "untold", "rescues", "rescued_at")
         if seen.outgoing is None:
             update.remove("unanswered_since", "rescue_shard")
@@ -133,7 +133,7 @@ class DynamoConversations:
         outcome: str | None = None,
         thread: Thread | None = None,
     ) -> Conversation | None:
-        update = self._on(seen)
+        update = self._touched()
         update.set("answered", outgoing.to).set("outgoing", outgoing_item_of(outgoing)).set("epoch", seen.epoch)
         update.set("conversation_status", Status.AI_RESPONSE_READY.value)
         update.remove_first("waiting", len(seen.waiting)).remove("rescues", "rescued_at")
@@ -152,7 +152,7 @@ class DynamoConversations:
             update.set("apologised", True)
         if not newer_may_wait:
             # nothing newer came in while the engine was thinking
-            update.only_if_equal("received", outgoing.to).remove("overflowing")
+            update.only_if_equal("received", outgoing.to, absent_means=0).remove("overflowing")
         written = self._update(seen.key, update, returns="ALL_NEW")
         after = conversation_of(written.item) if written.item else None
         if written.done or _holds(after, outgoing.token):
@@ -160,7 +160,7 @@ class DynamoConversations:
         return None
 
     def claim(self, key: ConversationKey, *, claim: str, at: datetime) -> Claim:
-        update = Update().set("updated_at", iso(at)).set("outgoing.state", OutgoingState.CLAIMED.value)
+        update = self._touched().set("outgoing.state", OutgoingState.CLAIMED.value)
         update.count_up("outgoing.attempts").set("outgoing.claim_token", claim)
         update.set("outgoing.claimed_at", iso(at)).set_if_absent("outgoing.first_claimed_at", iso(at))
         # exclusive: a claimed answer may be out already
@@ -177,7 +177,7 @@ class DynamoConversations:
     def sent_part(
         self, key: ConversationKey, *, token: str, part: int, provider_id: str, claim: str | None = None
     ) -> Conversation | None:
-        update = Update().set(f"outgoing.parts[{part}].provider_id", provider_id)
+        update = self._touched().set(f"outgoing.parts[{part}].provider_id", provider_id)
         update.only_if_equal("outgoing.token", token)
         if claim is not None:
             # whoever goes on posting still has the claim, and its time counts anew
@@ -199,13 +199,13 @@ class DynamoConversations:
         return self._end_outgoing(seen, {}, is_out=False)
 
     def release(self, seen: Conversation) -> Conversation | None:
-        update = self._on(seen).set("outgoing.state", OutgoingState.READY.value).remove("outgoing.claim_token")
+        update = self._touched().set("outgoing.state", OutgoingState.READY.value).remove("outgoing.claim_token")
         return self._done(seen.key, _same_outgoing(update, seen))
 
     def change_hands(
         self, seen: Conversation, *, to_human: bool, reason: str | None, status: str, drop_outgoing: bool
     ) -> Conversation | None:
-        update = self._on(seen).set("hand_off_to_human", to_human).set("epoch", seen.epoch + 1)
+        update = self._touched().set("hand_off_to_human", to_human).set("epoch", seen.epoch + 1)
         update.set("conversation_status", str(status))
         if to_human:
             update.set("hand_off_to_human_reason", reason or "").set("untold", True)
@@ -222,7 +222,7 @@ class DynamoConversations:
 
     def offer(self, seen: Conversation, outgoing: Outgoing) -> Conversation | None:
         now = iso(self._clock())
-        update = self._on(seen).set("outgoing", outgoing_item_of(outgoing))
+        update = self._touched().set("outgoing", outgoing_item_of(outgoing)).set("epoch", seen.epoch)
         update.set("conversation_status", Status.AI_RESPONSE_READY.value)
         update.set_if_absent("unanswered_since", now).set_if_absent("rescue_shard", _shard_of(seen.key))
         _no_human(update)
@@ -230,7 +230,7 @@ class DynamoConversations:
         return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
 
     def opt(self, key: ConversationKey, *, out: bool) -> None:
-        self._done(key, Update().set("updated_at", iso(self._clock())).set("opted_out", out))
+        self._done(key, self._touched().set("opted_out", out))
 
     def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
         found: list[dict[str, Any]] = []
@@ -250,21 +250,19 @@ class DynamoConversations:
         return [ConversationKey(item["primary_channel"], item["conversation_id"]) for item in longest_first]
 
     def rescued(self, seen: Conversation, *, at: datetime) -> Conversation | None:
-        update = self._on(seen).count_up("rescues").set("rescued_at", iso(at))
+        update = self._touched().count_up("rescues").set("rescued_at", iso(at))
         update.only_if_equal("rescues", seen.rescues, absent_means=0)
         return self._done(seen.key, _same_numbers(_same_outgoing(update, seen), seen))
 
     def _recording(self, seen: Conversation, message: Waiting, opted_out: bool | None) -> Update:
         now = iso(message.received_at)
-        update = self._on(seen).count_up("received").set("last_inbound_at", now)
+        update = self._touched().count_up("received").set("last_inbound_at", now)
         update.set("conversation_status", (Status.OPTED_OUT if opted_out else Status.USER_REPLY_RECEIVED).value)
         update.set_if_absent("unanswered_since", now).set_if_absent("rescue_shard", _shard_of(seen.key))
         update.set_if_absent("reference", self._identifiers())
         if opted_out is not None:
             update.set("opted_out", opted_out)
-        if seen.expires_at is not None:
-            # a record must not be deleted while somebody waits in it
-            update.set("ttl", max(seen.expires_at, int((message.received_at + LIVES_ON).timestamp())))
+        _live_on(update, seen, message)
         if seen.status not in CLOSED:
             # it was not closed meanwhile: then the message belongs elsewhere
             update.only_if_none_of("conversation_status", CLOSED)
@@ -285,6 +283,7 @@ class DynamoConversations:
     def _add_id(self, update: Update, seen: Conversation, message: Waiting) -> None:
         if len(seen.recent_message_ids) < MOST_IDS:
             update.append("recent_message_ids", message.message_id)
+            update.only_if("(attribute_not_exists({0}) OR size({0}) < {most})", "recent_message_ids", most=MOST_IDS)
             return
         kept = [*seen.recent_message_ids[-(IDS_KEPT - 1) :], message.message_id]
         # nobody else added an id since these were read
@@ -302,18 +301,19 @@ class DynamoConversations:
 
     def _ending(self, seen: Conversation, changes: dict[str, Any], is_out: bool) -> Update:
         assert seen.outgoing is not None
-        update = self._on(seen).remove("outgoing", "rescues", "rescued_at")
+        update = self._touched().remove("outgoing", "rescues", "rescued_at")
         for name, value in changes.items():
             update.set(name, value)
         same_hands = seen.epoch == seen.outgoing.epoch
         hands_over = seen.outgoing.hands_over if is_out and same_hands else None
         if hands_over:
             _hand_over(update, seen, hands_over)
-        if is_out and same_hands and seen.status in ends_with(seen.outgoing):
-            update.set("conversation_status", ends_with(seen.outgoing)[seen.status])
-            update.only_if_equal("conversation_status", seen.status)
+        if is_out and same_hands:
+            _end_status(update, seen.status, ends_with(seen.outgoing))
         if not is_out or hands_over:
             update.set("untold", True)
+        if seen.untold:
+            update.only_if("{0} = {yes}", "untold", yes=True)
         if not is_out or hands_over or seen.untold or not same_hands:
             # somebody must still be told, so the sparse index keeps the record
             update.set_if_absent("unanswered_since", iso(self._clock()))
@@ -325,7 +325,7 @@ class DynamoConversations:
             update.remove("unanswered_since", "rescue_shard")
         return _same_numbers(_same_outgoing(update, seen), seen)
 
-    def _on(self, seen: Conversation) -> Update:
+    def _touched(self) -> Update:
         return Update().set("updated_at", iso(self._clock()))
 
     def _done(self, key: ConversationKey, update: Update) -> Conversation | None:
@@ -367,6 +367,24 @@ def _hand_over(update: Update, seen: Conversation, reason: str) -> None:
     """A human has it from now on; one who has it already keeps the first reason."""
     update.set("hand_off_to_human", True).set("epoch", seen.epoch + 1)
     update.set_if_absent("hand_off_to_human_reason", reason)
+
+
+def _end_status(update: Update, status: str, ends: Mapping[str, str]) -> None:
+    """A status that ends with the answer does; any other is somebody else's, and stays."""
+    if status in ends:
+        update.set("conversation_status", ends[status]).only_if_equal("conversation_status", status)
+    else:
+        update.only_if_none_of("conversation_status", [str(each) for each in ends])
+
+
+def _live_on(update: Update, seen: Conversation, message: Waiting) -> None:
+    """A record must not be deleted while somebody waits in it; nor does it get an end that it did not have."""
+    if seen.expires_at is None:
+        update.only_if("NOT attribute_type({0}, {number})", "ttl", number="N")
+        return
+    update.set("ttl", max(seen.expires_at, int((message.received_at + LIVES_ON).timestamp())))
+    # nobody else moved its end; a fraction of a second is not read
+    update.only_if("{0} > {less} AND {0} < {more}", "ttl", less=seen.expires_at - 1, more=seen.expires_at + 1)
 
 
 def _no_human(update: Update) -> None:

@@ -6,7 +6,6 @@ makes up for what was added since, and says how.
 """
 
 import hashlib
-import json
 import shutil
 import socket
 import subprocess
@@ -125,20 +124,6 @@ def _wait_for(process: subprocess.Popen[bytes], endpoint: str) -> None:
         except OSError:
             time.sleep(0.1)
     raise Missing(f"DynamoDB Local does not start; exit code {process.poll()}")
-
-
-def create_tables(dynamodb: Any, template: Path, stage: str) -> None:
-    """The tables of the template that ships. It knows no CloudFormation, and nothing of what runs beside a table."""
-    for resource in json.loads(template.read_text())["Resources"].values():
-        if resource["Type"] == "AWS::DynamoDB::Table":
-            properties = {
-                name: value for name, value in resource["Properties"].items() if name not in _BESIDE_THE_TABLE
-            }
-            name = properties.pop("TableName")["Fn::Sub"].replace("${Stage}", stage)
-            dynamodb.create_table(TableName=name, **properties)
-
-
-_BESIDE_THE_TABLE = ("TimeToLiveSpecification", "SSESpecification", "PointInTimeRecoverySpecification")
 
 
 # what it lacks

@@ -12,7 +12,7 @@ import pytest
 
 from tests.backends import dynamodb_local as aws_local
 from tests.backends.locked_moto import locked_moto
-from tests.contract.shelves import ROOT, STAGE, TEMPLATE, Shelf, TableShelf, TwinShelf, build, sdk
+from tests.contract.shelves import ROOT, Shelf, TableShelf, TwinShelf, build, create_tables, sdk
 
 #: Where everything of AWS is that the adapters use, and where tables are.
 REAL = ("moto", "stand-in")
@@ -55,7 +55,7 @@ def dynamodb_local() -> Iterator[str]:
     try:
         with aws_local.running() as endpoint:
             dynamodb = aws_local.made_up_for(sdk("dynamodb", endpoint))
-            aws_local.create_tables(dynamodb, TEMPLATE, STAGE)
+            create_tables(dynamodb)
             yield endpoint
     except aws_local.Missing as missing:
         pytest.skip(str(missing))

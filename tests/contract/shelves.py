@@ -64,6 +64,8 @@ _FIELDS = {
     "comms_consent": "consent",
     "conversation_status": "status",
     "overflowing": "overflowing",
+    "ttl": "expires_at",
+    "untold": "untold",
 }
 
 
@@ -121,6 +123,17 @@ def build(endpoint: str | None) -> None:
         Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
     )
     sdk("dynamodb", endpoint).describe_table(TableName=CONVERSATIONS)
+
+
+def create_tables(dynamodb: Any) -> None:
+    """The tables of the template alone, for a DynamoDB without CloudFormation."""
+    for resource in json.loads(TEMPLATE.read_text())["Resources"].values():
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            properties = dict(resource["Properties"])
+            for beside in ("TimeToLiveSpecification", "SSESpecification", "PointInTimeRecoverySpecification"):
+                properties.pop(beside, None)
+            name = properties.pop("TableName")["Fn::Sub"].replace("${Stage}", STAGE)
+            dynamodb.create_table(TableName=name, **properties)
 
 
 def bodies(sqs: Any, purpose: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

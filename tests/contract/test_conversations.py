@@ -246,6 +246,13 @@ class TestOpen:
         assert (found.status, found.project_status) == ("user_reply_received", "active")
         assert found.created_at == iso(shelf.clock())
 
+    def test_a_new_record_holds_what_the_outbound_engine_would_have_written(self, shelf: Shelf) -> None:
+        key = ConversationKey(f"+4477007{next(_people):05d}", "inbound#sms#1")
+        assert shelf.port.open(Conversation(key=key, person_name="Ada", thread_id="thread_1", opted_out=True))
+        found = seen(shelf, key)
+        assert (found.channel, found.own_addresses, found.project_status) == (Channel.WHATSAPP, {}, "active")
+        assert (found.person_name, found.thread_id, found.opted_out) == ("", None, False)
+
 
 class TestRecord:
     def test_a_message_is_recorded_with_everything_that_is_known_of_it(self, shelf: Shelf) -> None:
@@ -325,6 +332,23 @@ class TestRecord:
         assert seen(shelf, soon.key).expires_at == at + 86_400
         assert seen(shelf, later.key).expires_at == at + 500_000
 
+    def test_an_end_that_somebody_else_has_set_moved_or_removed_meanwhile_is_theirs(self, shelf: Shelf) -> None:
+        at = int(START.timestamp())
+        without, soon = put(shelf), put(shelf, ttl=Decimal(at + 5))
+        shelf.change(without.key, ttl=Decimal(at + 7))
+        shelf.change(soon.key, ttl=Decimal(at + 500_000))
+        for before in (without, soon):
+            shelf.port.record(before, waiting(1), opted_out=None)
+        assert seen(shelf, without.key).expires_at == at + 86_400
+        assert seen(shelf, soon.key).expires_at == at + 500_000
+        shelf.change(soon.key, ttl=None)
+        shelf.port.record(soon, waiting(2), opted_out=None)
+        assert seen(shelf, soon.key).expires_at is None
+
+    def test_a_record_whose_end_is_not_a_whole_second_is_recorded_to(self, shelf: Shelf) -> None:
+        before = put(shelf, ttl=Decimal("1795338003.5"))
+        assert shelf.port.record(before, waiting(1), opted_out=None).number == 1
+
     def test_a_record_that_is_gone_is_tried_again_and_not_made_anew(self, shelf: Shelf) -> None:
         gone = replace(put(shelf), key=ConversationKey(f"+4477006{next(_people):05d}", "gone"))
         with pytest.raises(TryAgain):
@@ -376,6 +400,13 @@ class TestRecord:
         after = seen(shelf, early.key)
         assert after.number_of(message_id(65)) == 65
         assert after.number_of(message_id(66)) == 66
+
+    def test_a_record_keeps_no_more_ids_than_it_may_when_others_came_since_it_was_read(self, shelf: Shelf) -> None:
+        early = crowded(shelf, 63)
+        hear(shelf, early.key, 64)
+        after = shelf.port.record(early, waiting(65), opted_out=None).conversation
+        assert [after.number_of(message_id(number)) for number in (64, 65)] == [64, 65]
+        assert len(after.recent_message_ids) <= 64
 
     def test_messages_that_come_at_once_are_all_recorded_once(self, shelf: Shelf) -> None:
         before = put(shelf)
@@ -692,6 +723,11 @@ class TestOffer:
     def template(self, after: int, to: int) -> Outgoing:
         return outgoing(after, to, "[template]", name="template-1", author=Author.SYSTEM, template=self.TEMPLATE)
 
+    def test_what_is_offered_where_nothing_was_ever_answered_may_be_claimed(self, shelf: Shelf) -> None:
+        offered = shelf.port.offer(put(shelf), self.template(0, 0))
+        assert offered is not None
+        assert shelf.port.claim(offered.key, claim="sender-1", at=START).granted
+
     def test_it_takes_the_place_of_an_answer_that_was_claimed(self, shelf: Shelf) -> None:
         before = claimed(shelf, 1)
         after = shelf.port.offer(before, self.template(0, 1))
@@ -832,6 +868,24 @@ class TestFinish:
         after = shelf.port.finish(before, at=START)
         assert after is not None
         assert (after.outgoing, after.status) == (None, Status.CLOSED)
+
+    def test_a_status_that_was_set_back_meanwhile_counts_as_it_is_now(self, shelf: Shelf) -> None:
+        before = claimed(shelf)
+        shelf.change(before.key, conversation_status="something else")
+        early = seen(shelf, before.key)
+        shelf.change(before.key, conversation_status="ai_response_ready")
+        after = shelf.port.finish(early, at=START)
+        assert after is not None
+        assert after.status == Status.AI_RESPONSE_SENT
+
+    def test_who_was_told_meanwhile_is_no_longer_listed(self, shelf: Shelf) -> None:
+        before = claimed(shelf)
+        shelf.change(before.key, untold=True)
+        early = seen(shelf, before.key)
+        assert shelf.port.close(early) is not None
+        after = shelf.port.finish(early, at=START)
+        assert after is not None
+        assert after.unanswered_since is None
 
     def test_an_answer_is_finished_once(self, shelf: Shelf) -> None:
         before = claimed(shelf)
@@ -1145,10 +1199,25 @@ class TestUnknownAttributes:
 
 
 def test_times_are_kept_to_the_millisecond(shelf: Shelf) -> None:
-    at = datetime(2026, 11, 22, 9, 0, 1, 234_000, tzinfo=UTC)
+    at, kept = (datetime(2026, 11, 22, 9, 0, 1, fraction, tzinfo=UTC) for fraction in (234_987, 234_000))
     before = put(shelf)
     shelf.port.record(before, waiting(1, at=at), opted_out=None)
-    assert seen(shelf, before.key).waiting[0].received_at == at
+    shelf.port.commit(seen(shelf, before.key), outgoing(0, 1, committed_at=at, newest_at=at), newer_may_wait=False)
+    shelf.port.claim(before.key, claim="sender-1", at=at)
+    after = seen(shelf, before.key)
+    assert after.outgoing is not None
+    assert (after.last_inbound_at, after.unanswered_since) == (kept, kept)
+    assert (after.outgoing.committed_at, after.outgoing.newest_at, after.outgoing.claimed_at) == (kept, kept, kept)
+
+
+def test_every_step_says_when_it_was(shelf: Shelf) -> None:
+    key = committed(shelf, parts=("one", "two")).key
+    shelf.clock.advance(seconds=5)
+    shelf.port.claim(key, claim="sender-1", at=START)
+    assert seen(shelf, key).updated_at == iso(shelf.clock())
+    shelf.clock.advance(seconds=5)
+    shelf.port.sent_part(key, token="answer-1", part=0, provider_id="SM1")
+    assert seen(shelf, key).updated_at == iso(shelf.clock())
 
 
 def test_the_twin_is_put_as_a_whole() -> None:

@@ -224,6 +224,19 @@ class TestHistory:
         assert house.history.holds(f"SM-{cid}")
         assert not house.history.holds(f"SM-{cid}-other")
 
+    def test_a_provider_id_that_gave_way_to_another_is_forgotten(self, house: House, cid: str) -> None:
+        house.history.begin(answer(cid))
+        mark(house, cid, Delivery.SENT, provider_id=f"SM-1-{cid}")
+        mark(house, cid, Delivery.DELIVERED, provider_id=f"SM-2-{cid}")
+        assert [house.history.holds(f"SM-{number}-{cid}") for number in (1, 2)] == [False, True]
+
+    def test_times_are_kept_to_the_millisecond(self, house: House, cid: str) -> None:
+        at = START + timedelta(microseconds=234_987)
+        house.history.begin(entry(cid, at=at))
+        house.history.write([entry(cid, 2, at=at)])
+        kept = START + timedelta(milliseconds=234)
+        assert [each.at for each in house.history.latest(cid, limit=2)] == [kept, kept]
+
     def test_a_provider_id_that_a_status_brought_is_known(self, house: House, cid: str) -> None:
         house.history.begin(answer(cid))
         mark(house, cid, Delivery.SENT, provider_id=f"SM-out-{cid}")

@@ -8,6 +8,7 @@ world        everything around the real stages, and what starts them
   cast         two companies, some people, and their records
   machines     the stages joined with ports: clocks that disagree, caches of their own
   cheap        ports without cryptography and parsing
+  stores       the twins, or the adapters that ship in front of a DynamoDB
   queues       queues that lose, repeat and dally
   provider     what people write and what we send: late, lost, repeated, listed
   mind         the engine

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tests.simulation import exhaustive, story, teeth
 from tests.simulation.runs import run_seeds
+from tests.simulation.stores import STORES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +22,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="runs seeds and judges them")
     run.add_argument("--seeds", type=_seeds, default=range(2_000), metavar="A:B")
     run.add_argument("--jobs", type=int, default=2)
+    run.add_argument(
+        "--store", choices=list(STORES), default="twin", help="what keeps the records (default %(default)s)"
+    )
     run.set_defaults(do=_run)
     tell = commands.add_parser("story", help="tells a seed call by call; a failing one as short as possible")
     tell.add_argument("seed", type=int)
@@ -47,12 +51,12 @@ def _seeds(text: str) -> range:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    tally = run_seeds(parsed.seeds, jobs=parsed.jobs)
+    tally = run_seeds(parsed.seeds, jobs=parsed.jobs, store=parsed.store)
     print("\n".join(tally.lines()))
     if not tally.failed:
         return 0
     print(f"\nthe shortest story of seed {min(tally.failed)}:\n")
-    print(story.of_seed(min(tally.failed)))
+    print(story.of_seed(min(tally.failed), store=parsed.store))
     return 1
 
 

@@ -1,7 +1,6 @@
 """What happens without any stage having asked for it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.model import ConversationKey, OptOut
@@ -57,9 +56,8 @@ def _present(world: "World", event: Event) -> ConversationKey | None:
 def _changed(**changes: Any) -> Callable[["World", Event], None]:
     def change(world: "World", event: Event) -> None:
         key = _present(world, event)
-        record = world.records.get(key) if key else None
-        if record is not None:
-            world.records.put(replace(record, **changes))
+        if key is not None:
+            world.records.change(key, **changes)
 
     return change
 

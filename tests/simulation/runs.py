@@ -3,8 +3,9 @@
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.simulation.simulation import run_seed
 
@@ -42,28 +43,28 @@ class Tally:
             yield f"  {seed}: {violations[0]}{f' and {len(violations) - 1} more' if len(violations) > 1 else ''}"
 
 
-def run_seeds(seeds: Sequence[int], *, jobs: int = 1) -> Tally:
+def run_seeds(seeds: Sequence[int], *, jobs: int = 1, store: str = "twin") -> Tally:
     """Runs all of them; every seed is run in a process of its own choosing, so the order means nothing."""
     began, tally = time.perf_counter(), Tally()
     batches = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
-    for each in _mapped(batches, jobs):
+    for each in _mapped(partial(_batch, store=store), batches, jobs):
         tally.add(each)
     tally.seconds = time.perf_counter() - began
     return tally
 
 
-def _mapped(batches: Sequence[Sequence[int]], jobs: int) -> Iterable[Tally]:
+def _mapped(run: Callable[[Sequence[int]], Tally], batches: Sequence[Sequence[int]], jobs: int) -> Iterable[Tally]:
     if jobs == 1:
-        yield from map(_batch, batches)
+        yield from map(run, batches)
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_batch, batches)
+        yield from pool.imap_unordered(run, batches)
 
 
-def _batch(seeds: Sequence[int]) -> Tally:
+def _batch(seeds: Sequence[int], store: str) -> Tally:
     tally = Tally()
     for seed in seeds:
-        outcome = run_seed(seed)
+        outcome = run_seed(seed, store=store)
         tally.seeds += 1
         tally.calls += outcome.calls
         tally.processes += outcome.processes

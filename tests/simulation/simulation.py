@@ -4,14 +4,17 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
+from chalicelib.aws import conversations as adapter
 from tests.simulation.boundary import Line
 from tests.simulation.faults import DrawnFaults, Faults, Struck
 from tests.simulation.invariants import violations
 from tests.simulation.scenario import Event, Scenario, drawn
+from tests.simulation.stores import STORES
 from tests.simulation.truth import Violation
 from tests.simulation.world import World
-from tests.twins import store
+from tests.twins import store as twin
 
 #: After the last fault everything must be at rest within this time, in seconds.
 REST_WITHIN = 3 * 3600.0
@@ -34,11 +37,11 @@ class Outcome:
         return frozenset(each.invariant for each in self.violations)
 
 
-def run(scenario: Scenario, faults: Faults | None = None, *, telling: bool = False) -> Outcome:
-    """Runs a scenario; the same scenario with the same faults always runs the same way."""
+def run(scenario: Scenario, faults: Faults | None = None, *, store: str = "twin", telling: bool = False) -> Outcome:
+    """Runs a scenario; the same scenario with the same faults always runs the same way, whatever the store."""
     chosen = faults or DrawnFaults(scenario.rate, scenario.until)
-    with _room(scenario):
-        world = World(scenario, chosen, telling=telling)
+    with _room(scenario), STORES[store]() as kept:
+        world = World(scenario, chosen, kept, telling=telling)
         world.set_up()
         at_rest = world.clockwork.run(until=scenario.until + REST_WITHIN)
         found = violations(world, at_rest=at_rest)
@@ -48,20 +51,19 @@ def run(scenario: Scenario, faults: Faults | None = None, *, telling: bool = Fal
     )
 
 
-def run_seed(seed: int, *, telling: bool = False) -> Outcome:
-    return run(drawn(seed), telling=telling)
+def run_seed(seed: int, *, store: str = "twin", telling: bool = False) -> Outcome:
+    return run(drawn(seed), store=store, telling=telling)
 
 
 @contextmanager
 def _room(scenario: Scenario) -> Iterator[None]:
-    """How much the twin of a record holds; little room brings its edges near."""
-    before = store.MOST_WAITING, store.IDS_KEPT, store.MOST_IDS
-    if scenario.cramped:
-        store.MOST_WAITING, store.IDS_KEPT, store.MOST_IDS = 3, 4, 8
-    try:
+    """How much a record holds; little room brings its edges near."""
+    if not scenario.cramped:
         yield
-    finally:
-        store.MOST_WAITING, store.IDS_KEPT, store.MOST_IDS = before
+        return
+    little = {"MOST_WAITING": 3, "IDS_KEPT": 4, "MOST_IDS": 8}
+    with patch.multiple(twin, **little), patch.multiple(adapter, **little):
+        yield
 
 
 @contextmanager

@@ -55,13 +55,13 @@ def _without_some(items: list[Item]) -> Iterator[list[Item]]:
         size //= 2
 
 
-def of_seed(seed: int, *, shrink: bool = True) -> str:
-    """The story of a seed; of a failing one the shortest that was found."""
+def of_seed(seed: int, *, shrink: bool = True, store: str = "twin") -> str:
+    """The story of a seed; of one that fails on the twins the shortest that was found."""
     scenario = drawn(seed)
-    outcome = run(scenario, telling=not shrink)
+    outcome = run(scenario)
     if shrink and outcome.violations:
         return told(shrunk(scenario, outcome.struck, outcome.broken))
-    return told(run(scenario, telling=True))
+    return told(run(scenario, store=store, telling=True))
 
 
 def told(outcome: Outcome) -> str:

@@ -12,6 +12,9 @@ from tests.simulation.simulation import Outcome, run, run_seed
 
 SEEDS = range(2_000)
 
+#: Seeds that are run on tables, too: little room, many faults, takeovers, giving back, nearly every step of the store.
+ON_TABLES = (210, 330, 394)
+
 #: What the simulation has found and was mended: the protection, and a seed that shows what it is good for.
 MENDED = {
     "a sender that lost its claim stops": 848,
@@ -38,6 +41,13 @@ def test_what_was_found_once_stays_mended(name: str, seed: int) -> None:
 
 def test_the_same_seed_tells_the_same_story() -> None:
     assert story.told(run_seed(77, telling=True)) == story.told(run_seed(77, telling=True))
+
+
+@pytest.mark.parametrize("seed", ON_TABLES)
+def test_the_adapters_tell_the_same_story_as_the_twins(seed: int) -> None:
+    on_tables = run_seed(seed, store="moto", telling=True)
+    assert not on_tables.violations
+    assert story.told(on_tables) == story.told(run_seed(seed, telling=True))
 
 
 def test_a_failing_run_is_told_with_its_seed_its_invariant_and_fewer_faults() -> None:

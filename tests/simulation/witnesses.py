@@ -10,7 +10,6 @@ from chalicelib.model import (
     Conversation,
     ConversationKey,
     Delivery,
-    HistoryEntry,
     Numbered,
     Outgoing,
     Status,
@@ -19,23 +18,17 @@ from chalicelib.model import (
 )
 from chalicelib.ports import Claim, Marked, Recorded
 from tests.simulation.clockwork import Process
+from tests.simulation.stores import Entries, Records
 from tests.simulation.truth import Committed, Said, Truth
-from tests.twins.history import TwinHistory
-from tests.twins.store import TwinConversations
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-class SearchableHistory(TwinHistory):
-    def entry(self, conversation_id: str, position: str) -> HistoryEntry | None:
-        return self._entries.get((conversation_id, position))
-
-
 class WitnessedConversations:
     """The records, with a witness who compares each record before and after a step."""
 
-    def __init__(self, store: TwinConversations, truth: Truth, world: "World") -> None:
+    def __init__(self, store: Records, truth: Truth, world: "World") -> None:
         self._store = store
         self._truth = truth
         self._world = world
@@ -207,7 +200,7 @@ class WitnessedConversations:
     def _compared(self, before: Conversation | None, key: ConversationKey) -> Conversation:
         after = self._store.get(key)
         assert after is not None, "records do not vanish"
-        if before is None or before is after:
+        if before is None or before == after:
             return after
         grows = (before.received, before.answered, before.epoch), (after.received, after.answered, after.epoch)
         if any(now < then for then, now in zip(*grows, strict=True)):
@@ -236,7 +229,7 @@ def _may_follow(before: Conversation, after: Conversation) -> bool:
 class WitnessedHistory:
     """The history, with a witness who looks at every status before and after."""
 
-    def __init__(self, history: SearchableHistory, truth: Truth, world: "World") -> None:
+    def __init__(self, history: Entries, truth: Truth, world: "World") -> None:
         self._history = history
         self._truth = truth
         self._world = world

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import count
 
@@ -28,15 +28,14 @@ from tests.simulation.mind import Mind
 from tests.simulation.provider import Provider, Senders, Taken
 from tests.simulation.queues import SeenQueues
 from tests.simulation.scenario import CONVERSATIONS, KNOWN, Event, Scenario
+from tests.simulation.stores import Store
 from tests.simulation.truth import Committed, Said, Truth
-from tests.simulation.witnesses import SearchableHistory, WitnessedConversations, WitnessedHistory
+from tests.simulation.witnesses import WitnessedConversations, WitnessedHistory
 from tests.twins import webhooks
 from tests.twins.clock import CountingIdentifiers
-from tests.twins.history import TwinFallbacks, TwinOptOuts
 from tests.twins.idempotency import TwinIdempotencyRecords, nobody
 from tests.twins.queues import Delivery as Handed
 from tests.twins.relay import Ports
-from tests.twins.store import TwinConversations
 
 #: Seconds after which a Lambda is killed. Workers of queues and sweeps are let live on: a killed one does less harm.
 _LIVES = {"webhook": 20.0, "callback": 20.0, "reconcile": 120.0}
@@ -48,7 +47,7 @@ _RECONCILE_EVERY = 300.0
 class World:
     """Everything that one run is about."""
 
-    def __init__(self, scenario: Scenario, faults: Faults, *, telling: bool = False) -> None:
+    def __init__(self, scenario: Scenario, faults: Faults, store: Store, *, telling: bool = False) -> None:
         self.scenario = scenario
         self.faults = faults
         self.clockwork = Clockwork()
@@ -58,10 +57,11 @@ class World:
         self.happened: list[Event] = []  #: the events of the scenario, each with its time
         self.incoming = CheapWebhooks(self)
         identifiers = CountingIdentifiers()
-        self.records = TwinConversations(self._store_clock, identifiers)
-        self.history = SearchableHistory(self.clockwork.moment, lag=timedelta(seconds=2))
-        self.fallbacks = TwinFallbacks()
-        self.opt_outs = TwinOptOuts()
+        # an adapter makes a reference for every message, a twin only for the first: they must not count on
+        self.records = store.records(self._store_clock, CountingIdentifiers("reference"))
+        self.history = store.history(self.clockwork.moment)
+        self.fallbacks = store.fallbacks()
+        self.opt_outs = store.opt_outs()
         self.queues = SeenQueues(self)
         self.references = CheapReferences()
         self.provider = Provider(self)

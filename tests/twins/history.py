@@ -22,18 +22,20 @@ class TwinHistory:
         self._clock = clock
         self._lag = lag
         self._entries: dict[_Place, HistoryEntry] = {}
-        self._searchable_from: dict[str, datetime] = {}
+        self._searchable_from: dict[tuple[_Place, str], datetime] = {}
         self._at_hand = RLock()
 
     def write(self, entries: Sequence[HistoryEntry]) -> None:
+        places = {(entry.conversation_id, entry.position) for entry in entries}
+        assert len(places) == len(entries), "one request cannot write an entry twice"
         with self._at_hand:
             for entry in entries:
-                self._put(replace(entry, status=None, error_code=None))
+                self._put(_as_written(entry))
 
     def begin(self, entry: HistoryEntry) -> None:
         with self._at_hand:
             if (entry.conversation_id, entry.position) not in self._entries:
-                self._put(replace(entry, status=None, error_code=None))
+                self._put(_as_written(entry))
 
     def latest(self, conversation_id: str, *, limit: int) -> Sequence[HistoryEntry]:
         """As the real one, it does not read back what an answer cost, what it covers or a provider's parameters."""
@@ -41,8 +43,9 @@ class TwinHistory:
         return [replace(entry, usage=None, covers=None, raw={}) for entry in newest]
 
     def holds(self, provider_id: str) -> bool:
-        searchable_from = self._searchable_from.get(provider_id)
-        return searchable_from is not None and searchable_from <= self._clock()
+        with self._at_hand:
+            named = [place for place, entry in self._entries.items() if entry.provider_id == provider_id]
+            return any(self._searchable_from[place, provider_id] <= self._clock() for place in named)
 
     def mark(
         self,
@@ -80,9 +83,16 @@ class TwinHistory:
         return sorted(found, key=lambda entry: entry.position)
 
     def _put(self, entry: HistoryEntry) -> None:
-        self._entries[entry.conversation_id, entry.position] = entry
+        place = entry.conversation_id, entry.position
+        self._entries[place] = entry
         if entry.provider_id is not None:
-            self._searchable_from.setdefault(entry.provider_id, self._clock() + self._lag)
+            self._searchable_from.setdefault((place, entry.provider_id), self._clock() + self._lag)
+
+
+def _as_written(entry: HistoryEntry) -> HistoryEntry:
+    """Without a status, which only `mark` brings; times are kept to the millisecond."""
+    at = entry.at.replace(microsecond=entry.at.microsecond // 1_000 * 1_000)
+    return replace(entry, at=at, status=None, error_code=None)
 
 
 class TwinFallbacks:

@@ -10,6 +10,7 @@ from chalicelib.context import iso
 from chalicelib.errors import TryAgain
 from chalicelib.lifecycle import ends_with
 from chalicelib.model import (
+    Channel,
     Conversation,
     ConversationKey,
     Outgoing,
@@ -42,6 +43,11 @@ class TwinConversations:
             self._records[conversation.key] = conversation
             return conversation
 
+    def remove(self, key: ConversationKey) -> None:
+        """Forgets a record, as its time to live does; for tests."""
+        with self._at_hand:
+            self._records.pop(key, None)
+
     def all(self) -> list[Conversation]:
         """Every record; for tests."""
         with self._at_hand:
@@ -60,11 +66,11 @@ class TwinConversations:
         with self._at_hand:
             if conversation.key in self._records:
                 return False
-            now = iso(self._clock())
-            self.put(replace(conversation, project_status="active", created_at=now, updated_at=now))
+            self.put(_as_opened(conversation, iso(self._clock())))
             return True
 
     def record(self, seen: Conversation, message: Waiting, *, opted_out: bool | None) -> Recorded:
+        message = replace(message, received_at=_kept(message.received_at))
         with self._at_hand:
             now = self.get(seen.key)
             if now is None:
@@ -144,8 +150,8 @@ class TwinConversations:
                 state=OutgoingState.CLAIMED,
                 attempts=outgoing.attempts + 1,
                 claim=claim,
-                claimed_at=at,
-                first_claimed_at=outgoing.first_claimed_at or at,
+                claimed_at=_kept(at),
+                first_claimed_at=outgoing.first_claimed_at or _kept(at),
             )
             return Claim(True, self._change(now, outgoing=claimed))
 
@@ -160,7 +166,7 @@ class TwinConversations:
                 return None
             parts = list(now.outgoing.parts)
             parts[part] = Part(parts[part].text, provider_id)
-            claimed_at = self._clock() if claim is not None else now.outgoing.claimed_at
+            claimed_at = _kept(self._clock()) if claim is not None else now.outgoing.claimed_at
             return self._change(now, outgoing=replace(now.outgoing, parts=tuple(parts), claimed_at=claimed_at))
 
     def finish(self, seen: Conversation, *, at: datetime) -> Conversation | None:
@@ -186,7 +192,7 @@ class TwinConversations:
             changes: dict[str, Any] = {"handed_off": to_human, "epoch": now.epoch + 1, "status": str(status)}
             if to_human:
                 changes |= {"handed_off_reason": reason or None, "untold": True}
-                changes |= {"unanswered_since": now.unanswered_since or self._clock()}
+                changes |= {"unanswered_since": now.unanswered_since or _kept(self._clock())}
             else:
                 changes |= {"handed_off_reason": None, "answered": now.received, **_NOTHING_WAITS}
                 changes |= {} if now.outgoing else {"unanswered_since": None}
@@ -203,7 +209,7 @@ class TwinConversations:
                 now,
                 outgoing=_as_committed(outgoing),
                 status=Status.AI_RESPONSE_READY.value,
-                unanswered_since=now.unanswered_since or self._clock(),
+                unanswered_since=now.unanswered_since or _kept(self._clock()),
             )
 
     def opt(self, key: ConversationKey, *, out: bool) -> None:
@@ -215,7 +221,7 @@ class TwinConversations:
     def overdue(self, before: datetime, *, limit: int) -> Sequence[ConversationKey]:
         with self._at_hand:
             waiting = [(each.unanswered_since, each.key) for each in self._records.values() if each.unanswered_since]
-        late = [(since, key) for since, key in waiting if since < before]
+        late = [(since, key) for since, key in waiting if since < _kept(before)]
         return [key for _, key in sorted(late, key=lambda each: each[0])[:limit]]
 
     def rescued(self, seen: Conversation, *, at: datetime) -> Conversation | None:
@@ -223,7 +229,7 @@ class TwinConversations:
             now = self._unmoved(seen)
             if now is None or now.rescues != seen.rescues:
                 return None
-            return self._change(now, rescues=now.rescues + 1, rescued_at=at)
+            return self._change(now, rescues=now.rescues + 1, rescued_at=_kept(at))
 
     def _end_outgoing(self, seen: Conversation, *, is_out: bool) -> Conversation | None:
         assert seen.outgoing is not None, "only an answer on its way can end"
@@ -240,7 +246,7 @@ class TwinConversations:
             if not is_out or hands_over:
                 changes["untold"] = True
             if not is_out or hands_over or now.untold or not same_hands:
-                changes["unanswered_since"] = now.unanswered_since or self._clock()
+                changes["unanswered_since"] = now.unanswered_since or _kept(self._clock())
             else:
                 changes["unanswered_since"] = self._oldest_waits_since(now)
             if is_out and same_hands:
@@ -250,7 +256,7 @@ class TwinConversations:
     def _oldest_waits_since(self, now: Conversation) -> datetime | None:
         if not now.somebody_waits:
             return None
-        return now.waiting[0].received_at if now.waiting else now.last_inbound_at or self._clock()
+        return now.waiting[0].received_at if now.waiting else now.last_inbound_at or _kept(self._clock())
 
     def _unmoved(self, seen: Conversation) -> Conversation | None:
         """The record, if nothing came in, was answered, was claimed or changed hands since `seen`."""
@@ -262,6 +268,31 @@ class TwinConversations:
 
     def _change(self, now: Conversation, **changes: Any) -> Conversation:
         return self.put(replace(now, updated_at=iso(self._clock()), **changes))
+
+
+def _kept(moment: datetime) -> datetime:
+    """A time as a record keeps it: to the millisecond."""
+    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
+
+
+def _as_opened(new: Conversation, now: str) -> Conversation:
+    """What a record holds that was opened by us."""
+    channel = new.channel or Channel.WHATSAPP
+    own = new.own_addresses.get(channel)
+    return Conversation(
+        key=new.key,
+        channel=channel,
+        own_addresses={channel: own} if own else {},
+        company_id=new.company_id,
+        company_name=new.company_name,
+        project_id=new.project_id,
+        project_name=new.project_name,
+        project_status="active",
+        status=new.status,
+        reference=new.reference,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 _NOTHING_WAITS: dict[str, Any] = {"waiting": (), "overflowing": False}
@@ -285,7 +316,15 @@ def _with_room_for(now: Conversation, message: Waiting) -> dict[str, Any]:
 
 def _as_committed(outgoing: Outgoing) -> Outgoing:
     parts = tuple(Part(part.text) for part in outgoing.parts)
-    return replace(outgoing, parts=parts, claim=None, claimed_at=None, first_claimed_at=None)
+    return replace(
+        outgoing,
+        parts=parts,
+        claim=None,
+        claimed_at=None,
+        first_claimed_at=None,
+        committed_at=_kept(outgoing.committed_at),
+        newest_at=_kept(outgoing.newest_at),
+    )
 
 
 def _may_be_sent(now: Conversation) -> bool:
@@ -293,7 +332,7 @@ def _may_be_sent(now: Conversation) -> bool:
 
 
 def _is_closed(now: Conversation) -> bool:
-    return now.status.lower() == Status.CLOSED
+    return now.status in ("closed", "Closed", "CLOSED")
 
 
 def _same_outgoing(now: Conversation, seen: Conversation) -> bool:
