@@ -403,7 +403,7 @@ class Both(RuleBasedStateMachine):
             elif now.outgoing is None and part == 1:
                 self.offered(key, ago, by)
             elif now.outgoing is None:
-                self.a_message_comes_in(key, ago, "hello", None, 2)
+                self.a_message_comes_in(key, ago, "hello", None, 5 if part == 0 else 2)
             elif now.outgoing.claim is None:
                 self.claimed(key, "sender 1")
             elif part in now.outgoing.unsent:
@@ -454,16 +454,21 @@ class Both(RuleBasedStateMachine):
         self._on_history("mark", conversation_id, position, **what)
 
     @rule(
-        how=st.sampled_from((written, begun, begun, marked, marked, marked)),
-        conversation_id=_conversation_ids,
-        position=_positions,
-        provider_id=_provider_ids,
+        steps=st.lists(
+            st.tuples(
+                st.sampled_from((written, begun, begun, marked, marked, marked)),
+                _conversation_ids,
+                _positions,
+                _provider_ids,
+            ),
+            min_size=2,
+            max_size=6,
+        ),
         data=st.data(),
     )
-    def the_history_grows(
-        self, how: Any, conversation_id: str, position: str, provider_id: str | None, data: st.DataObject
-    ) -> None:
-        how(self, conversation_id, position, provider_id, data)
+    def the_history_grows(self, steps: list[tuple[Any, str, str, str | None]], data: st.DataObject) -> None:
+        for do, conversation_id, position, provider_id in steps:
+            do(self, conversation_id, position, provider_id, data)
 
     def _on_history(self, name: str, *arguments: Any, **named: Any) -> None:
         ports = self.twin_history, self.real_history
