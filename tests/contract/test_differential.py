@@ -7,7 +7,7 @@ from tests.contract.conftest import TABLES, endpoint_of
 from tests.contract.shelves import sdk
 
 #: How many sequences of steps each backend has time for.
-EXAMPLES = {"moto": 12, "stand-in": 15, "dynamodb-local": 30}
+EXAMPLES = {"moto": 8, "stand-in": 12, "dynamodb-local": 25}
 
 
 @pytest.mark.parametrize("backend", TABLES)
