@@ -272,9 +272,8 @@ class DynamoConversations:
         if seen.overflowing or len(seen.waiting) >= MOST_WAITING:
             update.set("overflowing", True)
             # there is no room, or an earlier message found none: the order must not be broken
-            update.only_if(
-                "({0} = {yes} OR size({1}) >= {most})", "overflowing", "waiting", yes=True, most=MOST_WAITING
-            )
+            no_room = "({0} = {yes} OR (attribute_exists({1}) AND size({1}) >= {most}))"
+            update.only_if(no_room, "overflowing", "waiting", yes=True, most=MOST_WAITING)
             return update
         update.append("waiting", waiting_item_of(message))
         update.only_if("attribute_not_exists({0})", "overflowing")

@@ -376,6 +376,12 @@ class TestRecord:
         after = shelf.port.record(early, waiting(1), opted_out=None).conversation
         assert (after.received, after.waiting, after.overflowing) == (1, (), True)
 
+    def test_a_message_finds_room_that_was_made_since_the_record_was_read(self, shelf: Shelf) -> None:
+        early = crowded(shelf, 22)
+        assert shelf.port.close(early) is not None
+        after = shelf.port.record(early, waiting(23), opted_out=None).conversation
+        assert (texts(after), after.overflowing) == (["message 23"], False)
+
     def test_the_record_does_not_grow_beyond_twenty_when_others_came_since_it_was_read(self, shelf: Shelf) -> None:
         early = crowded(shelf, 19)
         hear(shelf, early.key, 20)
