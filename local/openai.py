@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from local.faults import Fault, Faults, fault_routes
 from local.mind import Call, Say, think
 from local.openai_assistants import Assistants
+from local.openai_audio import Audio
 from local.openai_checks import Checks
 from local.openai_conversations import LOCKED, Conversations, name_of
 from local.openai_requests import MODELS, RequestError, checked
@@ -125,12 +126,12 @@ class Requests:
 def create_app(think_seconds: float = THINK_SECONDS) -> Flask:
     """The stand-in as a Flask app with a memory of its own."""
     app = Flask(__name__)
-    faults = Faults(KINDS | Assistants.KINDS | Checks.KINDS)
+    faults = Faults(KINDS | Assistants.KINDS | Audio.KINDS | Checks.KINDS)
     api = ResponsesApi(faults, think_seconds, Conversations())
     kept, assistants = Requests(api.received), Assistants(faults)
     app.before_request(_authenticate)
     app.before_request(kept.keep)
-    for part in (api, api.conversations, assistants, Checks(faults)):
+    for part in (api, api.conversations, assistants, Audio(faults), Checks(faults)):
         app.register_blueprint(part.routes())
     for control in (kept.routes(), assistants.control_routes(), fault_routes(faults)):
         app.register_blueprint(control)

@@ -9,10 +9,11 @@ from flask import Flask
 
 from local.faults import Faults, fault_routes
 from local.serving import serve
-from local.twilio import delivery, messages, refusals
+from local.twilio import delivery, media, messages, refusals
 from local.twilio.config import Account, Config, Number
 from local.twilio.delivery import Delivery
 from local.twilio.ledger import Ledger
+from local.twilio.media import MediaApi
 from local.twilio.messages import MessagesApi
 from local.twilio.people import People
 from local.twilio.typing import TypingApi
@@ -28,11 +29,13 @@ def create_app(config: Config) -> Flask:
     """The stand-in as a Flask app with a memory of its own."""
     app = Flask(__name__)
     ledger = Ledger()
-    faults = Faults(messages.FAULTS | delivery.FAULTS)
+    faults = Faults(messages.FAULTS | delivery.FAULTS | media.FAULTS)
     courier = Delivery(config, ledger)
     app.register_blueprint(MessagesApi(config, ledger, faults, courier).routes())
     app.register_blueprint(TypingApi(config, ledger).routes())
-    app.register_blueprint(People(config, ledger, courier).routes())
+    files = MediaApi(config, faults)
+    app.register_blueprint(files.routes())
+    app.register_blueprint(People(config, ledger, courier, files).routes())
     app.register_blueprint(fault_routes(faults))
     app.register_error_handler(404, lambda _: refusals.not_found("").as_response())
     return app

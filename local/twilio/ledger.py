@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -33,6 +33,7 @@ class Message:
     error_code: int | None = None
     messaging_service_sid: str | None = None
     media: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict)  # of the webhook that told of it
 
     @property
     def status(self) -> str:

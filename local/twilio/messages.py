@@ -71,13 +71,7 @@ class MessagesApi:
         return resource_of(message)
 
     def _authenticate(self) -> Response | None:
-        given = request.authorization
-        account = self.config.account((request.view_args or {})["account_sid"])
-        if account and given and account.admits(given.username or "", given.password or ""):
-            return None
-        response = refusals.NOT_AUTHENTICATED.as_response()
-        response.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
-        return response
+        return not_authenticated(self.config, (request.view_args or {})["account_sid"])
 
     def _refuse(self, refusal: Refusal) -> Response:
         self.ledger.tell("refused", code=refusal.code, to=request.form.get("To"), status=int(refusal.status))
@@ -108,6 +102,17 @@ class MessagesApi:
         number = self.config.sender_for(account_sid, recipient)
         assert number is not None, "a service without a sender is refused before"
         return number.address
+
+
+def not_authenticated(config: Config, account_sid: str) -> Response | None:
+    """The answer to a request that does not bring credentials of this account; None to one that does."""
+    given = request.authorization
+    account = config.account(account_sid)
+    if account and given and account.admits(given.username or "", given.password or ""):
+        return None
+    response = refusals.NOT_AUTHENTICATED.as_response()
+    response.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
+    return response
 
 
 def new_sid(prefix: str) -> str:

@@ -11,10 +11,11 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from local import demo_company
-from local.twilio.config import Config, Number
+from local.twilio.config import Config, Number, channel_of
 from local.twilio.delivery import Delivery
-from local.twilio.inbound import instructions_in, webhook_form
+from local.twilio.inbound import contact_card, fields_of_extras, fields_of_files, instructions_in, webhook_form
 from local.twilio.ledger import Ledger, Message, Status
+from local.twilio.media import MediaApi, StoredFile, UnusableFileError
 from local.twilio.messages import new_sid, tell_accepted
 from local.twilio.webhooks import Answer, Form, Webhook
 
@@ -34,10 +35,12 @@ class People:
     config: Config
     ledger: Ledger
     delivery: Delivery
+    files: MediaApi
     sent: dict[str, Webhook] = field(default_factory=dict)  # by message, to repeat them
 
     def routes(self) -> Blueprint:
         routes = Blueprint("people", __name__)
+        routes.register_error_handler(UnusableFileError, lambda error: ({"error": str(error)}, HTTPStatus.BAD_REQUEST))
         routes.register_error_handler(UnusableError, lambda error: ({"error": str(error)}, HTTPStatus.BAD_REQUEST))
         routes.post("/_people/messages")(self.write)
         routes.get("/_people/messages")(self.exchanged)
@@ -49,7 +52,10 @@ class People:
         return routes
 
     def write(self) -> ResponseReturnValue:
-        """A person writes; `wait` for what the application says; `deliver: false` loses the webhook."""
+        """A person sends a message: `body`, `files`, and whatever `inbound.fields_of_extras` knows.
+
+        `wait` for what the application says; `deliver: false` loses the webhook; `params` override the form.
+        """
         asked = request.get_json()
         webhook = self._webhook(asked)
         message = _message_of(webhook.params)
@@ -89,6 +95,7 @@ class People:
 
     def forget(self) -> ResponseReturnValue:
         self.ledger.forget()
+        self.files.forget()
         self.sent.clear()
         return "", HTTPStatus.NO_CONTENT
 
@@ -107,7 +114,9 @@ class People:
         account = self.config.account(number.account_sid)
         if account is None:
             raise UnusableError(f"no account {number.account_sid}")
-        return Webhook.signed(number.webhook_url, _form(asked, number), account.auth_token)
+        sid = new_sid("MM" if asked.get("files") and channel_of(number.address) == "sms" else "SM")
+        files = [self.files.keep(account.sid, sid, file) for file in _files_in(asked)]
+        return Webhook.signed(number.webhook_url, _form(asked, number, sid, files), account.auth_token)
 
     def _number(self, asked: Json) -> Number:
         if not (asked.get("from") and asked.get("to")):
@@ -152,16 +161,25 @@ class People:
         self.delivery.start(reply)
 
 
-def _form(asked: Json, number: Number) -> Form:
+def _files_in(asked: Json) -> list[Json]:
+    """The files that a person sends; a contact goes out as a card."""
+    contact = asked.get("contact")
+    card = [{"content": contact_card(contact), "content_type": "text/vcard"}] if contact else []
+    return [*(asked.get("files") or []), *card]
+
+
+def _form(asked: Json, number: Number, sid: str, files: list[StoredFile]) -> Form:
     form: dict[str, object] = {
         **webhook_form(
-            sid=new_sid("SM"),
+            sid=sid,
             account_sid=number.account_sid,
             sender=asked["from"],
             recipient=asked["to"],
             body=asked.get("body") or "",
             profile_name=asked.get("profile_name") or _name_of(asked["from"]),
         ),
+        **fields_of_files(files, request.host_url, number.address),
+        **fields_of_extras(asked, number.address),
         **(asked.get("params") or {}),
     }
     return {name: str(value) for name, value in form.items() if value is not None}
@@ -179,6 +197,7 @@ def _message_of(form: Form) -> Message:
         statuses=(Status("received"),),
         messaging_service_sid=form.get("MessagingServiceSid"),
         media=tuple(media),
+        params=form,
     )
 
 
@@ -214,5 +233,6 @@ def _shown(message: Message) -> Json:
             {"status": status.name, "at": status.at.isoformat(timespec="milliseconds")} for status in message.statuses
         ],
         "media": list(message.media),
+        "params": dict(message.params),
         "error_code": message.error_code,
     }
