@@ -33,10 +33,29 @@ def permissions_of(
     """
     if service not in _RESOURCES:
         raise UnknownRequestError(f"{service}:{operation} is new: tell ops/permissions.py which resource it touches")
+    if service == "s3":
+        return list(_of_s3(operation, parameters))
     action = _actions().get(service, {}).get(operation, f"{service}:{operation}")
     return [
         Permission(action, f"arn:aws:{service}:{region}:{account}:{each}") for each in _RESOURCES[service](parameters)
     ]
+
+
+def _of_s3(operation: str, parameters: Mapping[str, Any]) -> Iterator[Permission]:
+    """Buckets are of no Region and no account. Who may not list a bucket is not told that an object is missing.
+
+    Source: S3 API reference, GetObject, "Permissions".
+    """
+    bucket = f"arn:aws:s3:::{parameters['Bucket']}"
+    if operation in ("GetObject", "ListObjectsV2"):
+        yield Permission("s3:ListBucket", bucket)
+    if operation != "ListObjectsV2":
+        yield Permission({"DeleteObjects": "s3:DeleteObject"}.get(operation, f"s3:{operation}"), f"{bucket}/*")
+
+
+def _of_nothing(_: Mapping[str, Any]) -> Iterator[str]:
+    """GetCallerIdentity needs no permission. Source: AWS STS API reference."""
+    yield from ()
 
 
 def _of_dynamodb(parameters: Mapping[str, Any]) -> Iterator[str]:
@@ -59,6 +78,8 @@ _RESOURCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     "dynamodb": _of_dynamodb,
     "sqs": _of_sqs,
     "secretsmanager": _of_secretsmanager,
+    "s3": _of_nothing,  # see `_of_s3`
+    "sts": _of_nothing,
 }
 
 

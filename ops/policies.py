@@ -16,7 +16,7 @@ from typing import Any
 from chalice.config import Config
 
 import app as front_door
-from chalicelib.config import Settings, SettingsError, queue_name
+from chalicelib.config import Settings, SettingsError, bucket_name, queue_name
 from ops.permissions import Permission
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,12 +154,17 @@ class Names:
     """Names of resources in one stage; the account and the Region stay open, the name does not."""
 
     _PURPOSES = ("conversations", "messages", "tenants")
-    QUEUES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "handoff")
+    QUEUES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "handoff", "media")
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """`environment` is that of the stage. Raises SettingsError."""
         self._environment = environment
         self._here = self._tables(Settings.from_env(environment))
+
+    @property
+    def _bucket(self) -> str:
+        """The media bucket: its name ends in the number of the account, which stays open."""
+        return Settings.from_env(self._environment).media_bucket or bucket_name("?" * 12, self._environment)
 
     def queue(self, purpose: str) -> str:
         return f"arn:aws:sqs:*:*:{queue_name(purpose, self._environment)}"
@@ -172,6 +177,9 @@ class Names:
         if service == "sqs":
             [purpose] = [each for each in self.QUEUES if queue_name(each, {}) == name]
             return self.queue(purpose)
+        if service == "s3":
+            _, *objects = name.split("/")
+            return "/".join((f"arn:aws:s3:::{self._bucket}", *objects))
         kind, table, *index = name.split("/")
         [purpose] = [each for each, there in self._tables(Settings.from_env({})).items() if there == table]
         return "/".join((f"arn:aws:dynamodb:*:*:{kind}", self._here[purpose], *index))

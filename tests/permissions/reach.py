@@ -19,6 +19,7 @@ ENTRIES: Mapping[str, tuple[str, ...]] = {
     "whatsapp-reply-processor": ("reply",),
     "sms-reply-processor": ("reply",),
     "email-reply-processor": ("reply",),
+    "collector": ("collect",),
     "sender": ("send",),
     "rescue": ("rescue",),
     "reconcile": ("reconcile",),
@@ -34,12 +35,13 @@ ADAPTERS: Mapping[str, str] = {
     "secrets": "SecretsManager",
     "records": "DynamoIdempotencyRecords",
     "queues": "SqsQueues",
+    "media_store": "S3Media",
 }
 
 #: The ports that are objects of our own and ask further ports; settings have fields of the same names.
 OBJECTS: Mapping[str, "Place"] = {"tools": ("chalicelib.tools", "ToolTable")}
 
-CLIENTS = {"_dynamodb": "dynamodb", "_sqs": "sqs", "_secretsmanager": "secretsmanager"}
+CLIENTS = {"_dynamodb": "dynamodb", "_sqs": "sqs", "_secretsmanager": "secretsmanager", "_s3": "s3", "_sts": "sts"}
 
 #: A function or class of the application: its module and its name.
 Place = tuple[str, str]
@@ -125,7 +127,7 @@ def _filled() -> Mapping[str, Place]:
     """The ports that are functions of other stages, as the wiring fills them."""
     relay = Relay(Settings.from_env({"AWS_REGION": "eu-west-2"}))
     ports = ("draw", "pass_on", "take_over", "take_in", "settle", "route")
-    filled: dict[str, Place] = {}
+    filled: dict[str, Place] = dict.fromkeys(("gather", "look_up"), ("chalicelib.attachments", "gathered"))
     for name in ports:
         port = getattr(relay, name)
         assert isinstance(port, partial)

@@ -1,6 +1,6 @@
 """Scenarios that bring every function to everything it does in AWS, one after the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,9 @@ from tests.edge.stage import (
 )
 
 Scenario = Callable[[Stage], None]
+
+#: Messages that need more than one that is short and without files.
+WAITING: Sequence[dict[str, Any]] = ({}, {"clipped": True}, {"media": [{"url": "https://x", "content_type": "a/b"}]})
 KEY = ConversationKey(PERSON, CONVERSATION)
 
 TEMPLATE = {"content_sid": f"HX{'1' * 32}", "variables": {"1": "{company_name}"}}
@@ -39,7 +42,7 @@ TOOL = {
 }
 
 #: The functions that take turns.
-TURNS = [each for purpose, each in HANDLERS.items() if purpose != "sender"]
+TURNS = [each for purpose, each in HANDLERS.items() if purpose.endswith("-replies")]
 
 
 def recorded() -> dict[str, set[Permission]]:
@@ -62,13 +65,17 @@ def scenarios() -> Iterator[Scenario]:
     yield from (_conversation_of_many_messages, _callback_of_a_failure, _callback_after_doubt, _refusal, _rotation)
     yield from (_typing, _closed_window, _closed_window_later, _opting_out)
     yield from (_stopped_answer, _doubt, _stalled_turn, _lost_message)
+    yield from (_file, _file_for_a_human)
     for function in TURNS:
         yield _turn_of(function)
+        yield _turn_with_a_file(function)
         yield _turn_that_asks_for_a_human(function)
         yield _turn_that_uses_a_tool(function)
     for function in functions():
+        if function == "collector":  # it wakes nobody
+            continue
         yield from (_waking_a_turn(function, channel) for channel in Channel)
-        yield from (_waking_the_sender(function), *(_passing_on(function, clipped=each) for each in (False, True)))
+        yield from (_waking_the_sender(function), *(_passing_on(function, **each) for each in WAITING))
 
 
 # --- what comes in and goes out
@@ -186,6 +193,21 @@ def _stopped_answer(stage: Stage) -> None:
     stage.work_off()
 
 
+PICTURE = {"content": "iVBORw0KGgo=", "content_type": "image/png"}
+
+
+def _file(stage: Stage) -> None:
+    stage.open()
+    stage.sends(files=[{"says": "Hello"}, PICTURE])
+    stage.work_off()
+
+
+def _file_for_a_human(stage: Stage) -> None:
+    stage.open(hand_off_to_human=True)
+    stage.sends(files=[{"says": "Hello"}])
+    stage.work_off()
+
+
 # --- what no event wakes
 
 
@@ -227,6 +249,21 @@ def _lost_message(stage: Stage) -> None:
 def _turn_of(function: str) -> Scenario:
     def scenario(stage: Stage) -> None:
         _take_turn(stage, function, "Hello")
+
+    return scenario
+
+
+def _turn_with_a_file(function: str) -> Scenario:
+    """It was kept and could not be heard, so that the turn puts it into words; and it shows the picture to the AI."""
+
+    def scenario(stage: Stage) -> None:
+        [purpose] = [purpose for purpose, name in HANDLERS.items() if name == function]
+        stage.open()
+        stage.openai_fault("transcription_fails", times=3)
+        stage.sends(files=[{"says": "Hello"}, PICTURE])
+        stage.work_off("media")
+        [body] = stage.taken_bodies("whatsapp-replies")
+        stage.invoke(purpose, body)
 
     return scenario
 
@@ -284,9 +321,9 @@ def _waking_the_sender(function: str) -> Scenario:
     return scenario
 
 
-def _passing_on(function: str, *, clipped: bool) -> Scenario:
+def _passing_on(function: str, **waits: Any) -> Scenario:
     def scenario(stage: Stage) -> None:
-        stage.open(hand_off_to_human=True, **_waiting(Channel.WHATSAPP, clipped=clipped))
+        stage.open(hand_off_to_human=True, **_waiting(Channel.WHATSAPP, **waits))
         _route(stage, function)
 
     return scenario
