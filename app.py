@@ -52,6 +52,11 @@ def email_reply_processor(event: SQSEvent) -> None:
     web.work_off(event, relay().reply, journal=relay().journal)
 
 
+@app.on_sqs_message(queue=queue_name("media"), batch_size=1, name="collector")
+def collector(event: SQSEvent) -> None:
+    web.work_off(event, relay().collect, journal=relay().journal)
+
+
 @app.on_sqs_message(queue=queue_name("sender"), batch_size=1, name="sender")
 def sender(event: SQSEvent) -> None:
     web.work_off(event, relay().send, journal=relay().journal)

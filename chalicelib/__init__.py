@@ -4,6 +4,7 @@ Stages, each a plain function that takes what happened and its ports:
 
     receive     1  a webhook comes in: verified, recorded once, and whoever must answer is woken
     reply       2  a turn: everything that waits, one engine, one committed answer
+    collect        the files of messages, fetched and put into words while nobody waits
     send        3  the answer goes out, at most once
     track       4  what the provider says became of it
     handoff        people: take over, pass on, give back
@@ -18,6 +19,8 @@ Steps that several stages share:
     lookup         which conversation it belongs to
     consent        whether the person wants messages
     entries        records as history
+    attachments    files: fetched once, kept, put into words
+    reactions      which of them want an answer
     picture        tables as context object
     outbound       the answer on its way, and its end
 
@@ -26,6 +29,8 @@ The language that all of them speak:
     model          nouns and their states
     lifecycle      what may follow what; who owns a conversation
     context        what travels on the queues
+    reading        a message in words
+    cards          contact cards in words
     errors         what can go wrong, by who should act
     ports          what the stages need from outside
 
@@ -35,6 +40,7 @@ The edges, which the stages know only as ports:
     engines        one file per kind of mind
     tools          what a mind may do besides answering
     aws            the only boto3
+    folder         a laptop's media store
     journal        log lines and metrics
 
 And what joins them: `config` reads the environment, `wiring` builds, `web` keeps the doors' manners.

@@ -23,6 +23,7 @@ LONGEST_DELAY = timedelta(minutes=15)
 #: `model.Patience` holds those that the parts of the relay have with each other.
 ENGINE_DEADLINE = timedelta(seconds=75)
 TOOL_DEADLINE = timedelta(seconds=8)
+MEDIA_DEADLINE = timedelta(seconds=8)  # each answer and each piece of a file
 AWS_CONNECT_DEADLINE = timedelta(seconds=2)
 AWS_READ_DEADLINE = timedelta(seconds=2.5)
 
@@ -43,6 +44,11 @@ def queue_name(purpose: str, environment: Mapping[str, str] = os.environ) -> str
     return f"{APPLICATION}-{purpose}-queue-{stage(environment)}"
 
 
+def bucket_name(account: str, environment: Mapping[str, str] = os.environ) -> str:
+    """The name of the media bucket in an AWS account, as the template gives it."""
+    return f"{APPLICATION}-media-{stage(environment)}-{account}"
+
+
 def table_name(purpose: str, environment: Mapping[str, str] = os.environ) -> str:
     return f"{APPLICATION}-{purpose}-{stage(environment)}"
 
@@ -56,6 +62,8 @@ class Settings:
     conversations_table: str
     messages_table: str
     tenants_table: str
+    media_bucket: str | None
+    media_folder: str | None
     burst_idle: timedelta
     burst_max: timedelta
     patience: float
@@ -78,6 +86,8 @@ class Settings:
             conversations_table=environment.get("CONVERSATIONS_TABLE") or table_name("conversations", environment),
             messages_table=environment.get("MESSAGES_TABLE") or table_name("messages", environment),
             tenants_table=environment.get("TENANTS_TABLE") or table_name("tenants", environment),
+            media_bucket=environment.get("MEDIA_BUCKET") or None,
+            media_folder=environment.get("MEDIA_FOLDER") or None,
             burst_idle=_seconds(environment, "BURST_IDLE_SECONDS", DEFAULT_BURST_IDLE, problems),
             burst_max=_seconds(environment, "BURST_MAX_SECONDS", DEFAULT_BURST_MAX, problems),
             patience=_patience(environment, problems),

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chalicelib.errors import Rejected
-from chalicelib.model import Channel, Conversation, ConversationKey, Tenant, Waiting
+from chalicelib.model import Channel, Conversation, ConversationKey, Media, Tenant, Waiting, media_key
+from chalicelib.reading import in_words, line_of
 
 VERSION: Literal["1.0"] = "1.0"
 
@@ -45,7 +46,7 @@ class ConversationSection(_Section):
 class MessageSection(_Section):
     sender: str = Field(alias="from")
     to: str
-    body: str
+    body: str  #: the text; of a message without any, everything that it is, in words
     message_id: str
     timestamp: str
 
@@ -117,7 +118,7 @@ def context_of(
             hand_off_to_human=conversation.handed_off,
             thread_id=conversation.thread_id,
         ),
-        message=_message_section(message),
+        message=_message_section(message, conversation.reference),
         company=CompanySection(
             company_id=conversation.company_id or (tenant.company_id if tenant else ""),
             project_id=conversation.project_id or (tenant.project_id if tenant else ""),
@@ -128,15 +129,25 @@ def context_of(
     )
 
 
-def _message_section(message: Waiting) -> MessageSection:
-    fields = {
+def _message_section(message: Waiting, reference: str) -> MessageSection:
+    """The message, with `media` (each file and its key in the media store) and `extras` (in words) if it has any."""
+    files = [_file(each, media_key(reference, message.message_id, at)) for at, each in enumerate(message.media)]
+    extras = [line_of(extra) for extra in message.extras]
+    fields: dict[str, Any] = {
         "from": message.sender,
         "to": message.recipient,
-        "body": message.text,
+        "body": message.text or in_words(message),
         "message_id": message.message_id,
         "timestamp": iso(message.received_at),
+        **({"media": files} if files else {}),
+        **({"extras": extras} if extras else {}),
     }
     return MessageSection(**fields)
+
+
+def _file(media: Media, key: str) -> dict[str, str]:
+    described = {"kind": str(media.kind), "content_type": media.content_type, "name": media.name, "key": key}
+    return {name: value for name, value in described.items() if value}
 
 
 def credentials_reference(conversation: Conversation, tenant: Tenant | None, channel: Channel) -> str | None:

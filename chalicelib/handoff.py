@@ -45,6 +45,8 @@ def pass_on(
     is_newest = context is not None and context.message.message_id == conversation.newest_message_id
     picture = context if context is not None and is_newest else draw(conversation)
     queues.hand_to_human(picture.stamped(queued=clock()), reason=conversation.handed_off_reason or reason)
+    if _has_earlier_files(conversation, context):
+        queues.wake_collector(picture)
     journal(
         "passed_to_human",
         "a human will answer",
@@ -142,7 +144,10 @@ def give_up(
     if committed is None:
         return None
     journal("apology_committed", "the person is told that a human will answer", conversation=seen.reference)
-    queues.wake_sender(draw(committed).stamped(sender_queued=clock()))
+    context = draw(committed)
+    queues.wake_sender(context.stamped(sender_queued=clock()))
+    if _has_earlier_files(seen, None):
+        queues.wake_collector(context)
     return committed
 
 
@@ -169,6 +174,12 @@ def give_back(
             journal("given_back", "the AI answers again", conversation=returned.reference)
             return returned
     raise TryAgain("the conversation changes faster than it can be given back")
+
+
+def _has_earlier_files(conversation: Conversation, context: Context | None) -> bool:
+    """Whether messages with files enter the history here; whoever records a message sees to its own files."""
+    recorded_now = context.message.message_id if context is not None else None
+    return any(each.media and each.message_id != recorded_now for each in conversation.waiting)
 
 
 def _may_drop(conversation: Conversation, claim: str | None) -> bool:

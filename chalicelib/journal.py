@@ -23,6 +23,7 @@ METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
     "fallback_sent": (("FallbacksSent", MetricUnit.Count, None),),
     "fallback_suppressed": (("FallbacksSuppressed", MetricUnit.Count, None),),
     "wakeup_dropped": (("WakeupsDropped", MetricUnit.Count, None),),
+    "media_missing": (("FilesMissing", MetricUnit.Count, None),),
     "turn_started": (("Turns", MetricUnit.Count, None),),
     "turn_discarded": (("TurnsDiscarded", MetricUnit.Count, None),),
     "turn_failed": (("TurnsFailed", MetricUnit.Count, None),),

@@ -1,5 +1,6 @@
 """The nouns of the relay and the states they can be in; frozen, without any input or output."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -105,13 +106,109 @@ class OnNewMessage(StrEnum):
     SEND_THEN_CONTINUE = "send_then_continue"  #: it is sent, and the newer message is answered after it
 
 
+class MediaKind(StrEnum):
+    """What a file is to the person who sent it."""
+
+    PICTURE = "picture"
+    STICKER = "sticker"
+    VOICE = "voice"  #: a voice note or any other sound
+    VIDEO = "video"
+    CONTACT = "contact"  #: a vCard
+    DOCUMENT = "document"  #: everything else
+
+    @classmethod
+    def of(cls, content_type: str) -> "MediaKind":
+        """What a MIME type says; only the provider can tell a sticker from a picture."""
+        kind, _, rest = content_type.partition(";")[0].strip().lower().partition("/")
+        if kind == "text" and "vcard" in rest:
+            return cls.CONTACT
+        return {"image": cls.PICTURE, "audio": cls.VOICE, "video": cls.VIDEO}.get(kind, cls.DOCUMENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file that came with a message: where the provider keeps it, its MIME type and its name, if it has one."""
+    """A file that came with a message: where the provider keeps it, its MIME type, and its name, if it has one.
+
+    Once it has been collected, `key` says where we keep it, and `words` what a voice note or a contact card says.
+    `problem` is why that could not be done, and never will be: a code of `attachments`.
+    """
 
     url: str
     content_type: str
     name: str = ""
+    kind: MediaKind = MediaKind.DOCUMENT
+    key: str | None = None
+    words: str | None = None
+    problem: str | None = None
+
+    @property
+    def is_collected(self) -> bool:
+        return self.key is not None or self.problem is not None
+
+
+def media_key(reference: str, message_id: str, index: int) -> str:
+    """Where the file at `index` of a message is kept: the same for every attempt, and nobody can read it.
+
+    Everything of a conversation begins with its random reference, so that it can be found and erased together.
+    """
+    return f"{reference}/{hashlib.sha256(f'{message_id}/{index}'.encode()).hexdigest()[:32]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place that was shared: degrees as the provider wrote them, and what the person's phone calls it."""
+
+    latitude: str = ""
+    longitude: str = ""
+    label: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A button that was pressed or a line of a list that was chosen; `identifier` is the company's own word for it."""
+
+    title: str = ""
+    identifier: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """An emoji put on a message; an empty one takes an earlier reaction back."""
+
+    emoji: str = ""
+    to: str = ""  #: the provider's id of that message
+    text: str = ""  #: what that message said; known within a turn only
+
+
+@dataclass(frozen=True, slots=True)
+class Quotation:
+    """The message that this one replies to."""
+
+    to: str = ""  #: its provider id
+    text: str = ""  #: what it said; known within a turn only
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The person did not write this but passed it on."""
+
+    often: bool = False  #: WhatsApp says that it was passed on many times
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """The advertisement or post through which the person came to us."""
+
+    headline: str = ""
+    body: str = ""
+    url: str = ""
+    source: str = ""  #: `ad` or `post`
+
+
+#: What a message may have beside its text and its files.
+Extra = Location | Choice | Reaction | Quotation | Forwarded | Referral
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +222,7 @@ class Inbound:
     text: str
     received_at: datetime
     media: tuple[Media, ...] = ()
+    extras: tuple[Extra, ...] = ()
     other_addresses: tuple[str, ...] = ()  #: further names of the same person, such as a BSUID
     sender_pool: str | None = None  #: the Messaging Service that our address belongs to
     opt_out: OptOut | None = None
@@ -169,6 +267,7 @@ class Waiting:
     channel: Channel
     sender_pool: str | None = None
     media: tuple[Media, ...] = ()
+    extras: tuple[Extra, ...] = ()
     raw: Mapping[str, str] = field(default_factory=dict)  #: what else the provider said of it
     clipped: bool = False  #: the whole message is in the history under the same number
 
@@ -269,6 +368,7 @@ class AiSettings:
     assistant_id: str | None = None  #: of the `assistants` engine
     moderation: Moderation | None = None
     check_needs_human: bool | None = None  #: asks for an opinion before the AI answers
+    transcription_model: str | None = None
 
     def or_else(self, other: "AiSettings") -> "AiSettings":
         """These settings, gaps filled from `other`."""
@@ -286,6 +386,7 @@ class AiSettings:
             check_needs_human=(
                 self.check_needs_human if self.check_needs_human is not None else other.check_needs_human
             ),
+            transcription_model=self.transcription_model or other.transcription_model,
         )
 
 
@@ -363,12 +464,13 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One line of the conversation so far, as an engine needs it; `position` is empty for the opening."""
+    """One message of the conversation so far, in words, and its files; `position` is empty for the opening."""
 
     author: Author
     text: str
     position: str = ""
     media: tuple[Media, ...] = ()
+    provider_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -467,6 +569,7 @@ class HistoryEntry:
     sender: str = ""
     recipient: str = ""
     media: tuple[Media, ...] = ()
+    extras: tuple[Extra, ...] = ()
     provider_id: str | None = None
     status: Delivery | None = None
     error_code: str | None = None
@@ -524,6 +627,10 @@ class Numbered:
     @staticmethod
     def inbound(number: int) -> str:
         return f"{number:010d}#0-in"
+
+    @staticmethod
+    def reaction(after: int, message_id: str) -> str:
+        return f"{after:010d}#3-reaction#{message_id}"
 
     @staticmethod
     def answer(to: int, part: int) -> str:

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from chalicelib.context import Context, context_of
-from chalicelib.entries import message_of
-from chalicelib.model import Author, Channel, Conversation, Tenant, Waiting
+from chalicelib.entries import is_message, message_of
+from chalicelib.model import Channel, Conversation, Tenant, Waiting
 from chalicelib.ports import Clock, History, Identifiers, Tenants
 
 #: How far back the person's newest message is looked for when nothing waits.
@@ -37,7 +37,7 @@ def newest_message(conversation: Conversation, history: History) -> Waiting:
     if conversation.waiting and not conversation.overflowing:
         return conversation.waiting[-1]
     latest = history.latest(conversation.key.conversation_id, limit=_LOOK_BACK)
-    written = [entry for entry in latest if entry.author == Author.USER]
+    written = [entry for entry in latest if is_message(entry)]
     if written:
         return message_of(written[-1])
     return conversation.waiting[-1] if conversation.waiting else _no_message(conversation)

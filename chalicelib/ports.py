@@ -64,6 +64,14 @@ class Marked:
     had_provider_id: bool
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """The content of a file and its MIME type."""
+
+    content: bytes
+    content_type: str
+
+
 class Clock(Protocol):
     def __call__(self) -> datetime:
         """The time now, with time zone UTC."""
@@ -224,6 +232,10 @@ class History(Protocol):
         """Merges a delivery status by rank."""
         ...
 
+    def attach(self, conversation_id: str, position: str, media: Sequence[Media]) -> None:
+        """Writes what is known of a message's files by now into its entry; nothing where there is none."""
+        ...
+
 
 class Fallbacks(Protocol):
     def may_send(self, own_address: str, person: str, *, at: datetime, window: timedelta) -> bool:
@@ -252,6 +264,10 @@ class Queues(Protocol):
 
     def wake_sender(self, context: Context) -> None:
         """Wakes a sender for the conversation."""
+        ...
+
+    def wake_collector(self, context: Context) -> None:
+        """Has the files of the conversation's messages collected."""
         ...
 
     def hand_to_human(self, context: Context, *, reason: str) -> None:
@@ -305,6 +321,41 @@ class OutgoingChannel(Protocol):
 
     def posted_since(self, outgoing: Outgoing, since: datetime) -> Sequence[Posted]:
         """What the provider took from us for this person since then. Raises TryAgain."""
+        ...
+
+
+class MediaStore(Protocol):
+    """Where we keep files, by key. Each method raises TryAgain where the store cannot be asked now."""
+
+    def put(self, key: str, file: File) -> None:
+        """Keeps a file; keeping it twice is harmless."""
+        ...
+
+    def get(self, key: str) -> File | None:
+        """The file, or None where there is none (any more)."""
+        ...
+
+    def keys(self, prefix: str) -> Iterable[str]:
+        """Every key that begins with `prefix`, in order."""
+        ...
+
+    def erase(self, keys: Sequence[str]) -> None:
+        """Removes files for good; one that is not there is no error."""
+        ...
+
+
+class MediaSource(Protocol):
+    def fetch(self, media: Media, secrets: Sequence[Secret], *, seconds: float) -> File:
+        """The file as the provider keeps it, within that time.
+
+        Raises Refused with the reason for what must not or can never be had, TryAgain for what may be later.
+        """
+        ...
+
+
+class Transcriber(Protocol):
+    def transcribe(self, file: File, secrets: Sequence[Secret], *, model: str | None, seconds: float) -> str:
+        """What is said in a recording, within that time. Raises Refused, TryAgain or Unconfirmed."""
         ...
 
 
@@ -403,6 +454,12 @@ class Engine(Protocol):
 class Engines(Protocol):
     def of(self, turn: Turn) -> Engine:
         """The engine that the turn's settings name, or else its thread. Raises Refused for a name that there is not."""
+        ...
+
+
+class Gather(Protocol):
+    def __call__(self, conversation: Conversation, message: Waiting, *, seconds: float) -> tuple[Media, ...]:
+        """The files of a message, as far as they could be collected within that time. See `attachments.gathered`."""
         ...
 
 

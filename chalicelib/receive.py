@@ -28,12 +28,14 @@ from chalicelib.ports import (
     IncomingChannel,
     Journal,
     OptOuts,
+    Queues,
     Recorded,
     Request,
     Route,
     Secrets,
     Tenants,
 )
+from chalicelib.reactions import is_aside, keep_aside, reaction_of
 
 _DEFAULT_FALLBACK = "This conversation is no longer active. Please contact {company_name} directly."
 
@@ -48,6 +50,7 @@ def receive(
     secrets: Secrets,
     fallbacks: Fallbacks,
     opt_outs: OptOuts,
+    queues: Queues,
     route: Route,
     clock: Clock,
     identifiers: Identifiers,
@@ -72,6 +75,7 @@ def receive(
         conversations=conversations,
         history=history,
         opt_outs=opt_outs,
+        queues=queues,
         route=route,
         clock=clock,
         identifiers=identifiers,
@@ -90,6 +94,7 @@ def take_in(
     conversations: Conversations,
     history: History,
     opt_outs: OptOuts,
+    queues: Queues,
     route: Route,
     clock: Clock,
     identifiers: Identifiers,
@@ -97,7 +102,8 @@ def take_in(
 ) -> bool:
     """RECORD and wake, for a message that is known to be authentic; False if no conversation of `found` is its own.
 
-    Taking the same message in twice is harmless: it is recorded once, and whoever must answer is woken again.
+    Taking the same message in twice is harmless: it is recorded once, and whoever must answer is woken again. Files
+    are collected meanwhile. A reaction that answers nothing is written into the history and wakes nobody.
     """
     concerned = [each for each in found if concerns(each, message, tenant)]
     if _is_old(message, concerned, history):
@@ -119,14 +125,26 @@ def take_in(
         journal("consent_changed", "the person opts out or in", message_id=message.message_id, opted_out=wish)
     if conversation is None and _opens(tenant, message):
         conversation = _opened(message, tenant, found, conversations, identifiers)
+    reaction = reaction_of(message)
     if conversation is None:
-        return False
+        return reaction is not None
+    if reaction is not None and is_aside(conversation, reaction, history):
+        keep_aside(conversation, message, history)
+        journal(
+            "reaction_kept",
+            "a reaction that answers nothing is in the history",
+            conversation=conversation.reference,
+            message_id=message.message_id,
+        )
+        return True
     recorded = _record(conversation, message, conversations, history, journal)
     context = context_of(
         recorded.conversation, whole(message), tenant=tenant, request_id=identifiers(), at=clock()
     ).stamped(**stamps)
     if recorded.number > recorded.conversation.answered:
         route(recorded.conversation, context=context)
+    if message.media:
+        queues.wake_collector(context)
     return True
 
 
@@ -201,7 +219,7 @@ def _wish(message: Inbound, concerned: Sequence[Conversation]) -> bool | None:
 
 def _opens(tenant: Tenant | None, message: Inbound) -> bool:
     opens = tenant is not None and tenant.unknown_senders == UnknownSender.OPEN_CONVERSATION
-    return opens and message.opt_out is None
+    return opens and message.opt_out is None and reaction_of(message) is None
 
 
 def _opened(

@@ -1,12 +1,13 @@
 """Stage 2, the ReplyProcessor: takes all that waits, asks the engine, and commits the answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from chalicelib.attachments import LOOK_AGAIN, lack_files, with_files
 from chalicelib.consent import company_of
 from chalicelib.context import Context, credentials_reference
-from chalicelib.entries import all_waiting, keep_waiting, spoken_before
+from chalicelib.entries import all_waiting, keep_waiting, spoken_before, with_quotations
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
 from chalicelib.lifecycle import human_reason
 from chalicelib.model import (
@@ -28,6 +29,7 @@ from chalicelib.ports import (
     Clock,
     Conversations,
     Engines,
+    Gather,
     GiveUp,
     History,
     Identifiers,
@@ -71,6 +73,7 @@ def reply(
     secrets: Secrets,
     engines: Engines,
     tools: Tools,
+    look_up: Gather,
     splitter: Splitter,
     opt_outs: OptOuts,
     providers: Providers,
@@ -94,6 +97,10 @@ def reply(
     seen = taken.seen
     if opt_outs.holds(company_of(seen, taken.tenant), seen.key.person):
         _leave_in_peace(seen, conversations, route, journal)
+        return
+    taken = replace(taken, waiting=with_files(seen, taken.waiting, look_up=look_up, clock=clock))
+    if lack_files(taken.waiting) and not taken.burst_is_over:
+        _look_again(context, taken, queues, clock, journal)
         return
     _show_typing(taken, secrets, providers, journal)
     try:
@@ -143,7 +150,8 @@ def _take(
         return None
     limit = min(HISTORY_LIMIT + seen.received - seen.answered, READ_LIMIT)
     latest = history.latest(seen.key.conversation_id, limit=limit)
-    return _Taken(seen, latest, all_waiting(seen, latest), tenant, burst_is_over, now)
+    waiting = with_quotations(seen, all_waiting(seen, latest), latest)
+    return _Taken(seen, latest, waiting, tenant, burst_is_over, now)
 
 
 def _reason_to_drop(seen: Conversation | None, context: Context, burst_is_over: bool) -> str | None:
@@ -187,6 +195,17 @@ def _leave_in_peace(seen: Conversation, conversations: Conversations, route: Rou
     current = conversations.get(seen.key)
     if current is not None:
         route(current)
+
+
+def _look_again(context: Context, taken: _Taken, queues: Queues, clock: Clock, journal: Journal) -> None:
+    """A burst is not complete before its voice notes can be read; it waits for them as long as for the person."""
+    queues.wake_turn(context.stamped(queued=clock()), delay=LOOK_AGAIN)
+    journal(
+        "turn_waits_for_files",
+        "a file is not there yet; the turn looks again",
+        conversation=taken.seen.reference,
+        message_id=context.message.message_id,
+    )
 
 
 def _demand_complete(taken: _Taken) -> None:
@@ -249,7 +268,7 @@ def _commit(
 ) -> None:
     """COMMIT: closes what the answer covers. What waited is in the history before the record forgets it."""
     outgoing = _outgoing(taken, answer, splitter, clock(), identifiers())
-    keep_waiting(taken.seen, history)
+    keep_waiting(taken.seen, history, {each.message_id: each.media for each in taken.waiting})
     after = conversations.commit(
         taken.seen,
         outgoing,

@@ -2,10 +2,24 @@
 
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
+from pathlib import Path
 from time import sleep
 from uuid import uuid4
 
-from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
+from chalicelib import (
+    attachments,
+    collect,
+    handoff,
+    picture,
+    receive,
+    reconcile,
+    reply,
+    rescue,
+    route,
+    send,
+    settle,
+    track,
+)
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.conversations import DynamoConversations
 from chalicelib.aws.idempotency import DynamoIdempotencyRecords
@@ -18,12 +32,14 @@ from chalicelib.config import Settings
 from chalicelib.context import Context
 from chalicelib.engines import EngineTable
 from chalicelib.journal import PowertoolsJournal
-from chalicelib.model import Bursts, Channel, ConversationKey, Media, Patience
+from chalicelib.model import Bursts, Channel, Conversation, ConversationKey, Media, Patience, Waiting
 from chalicelib.ports import (
     Clock,
     DrawPicture,
     GiveUp,
     Identifiers,
+    MediaSource,
+    MediaStore,
     PassOn,
     Providers,
     References,
@@ -35,6 +51,7 @@ from chalicelib.ports import (
     TakeIn,
     TakeOver,
     Tools,
+    Transcriber,
 )
 
 
@@ -44,13 +61,6 @@ def now() -> datetime:
 
 def new_identifier() -> str:
     return str(uuid4())
-
-
-class _NoFiles:
-    """Files that people sent, before any are kept."""
-
-    def content(self, media: Media) -> bytes | None:
-        return None
 
 
 class Relay:
@@ -71,6 +81,7 @@ class Relay:
             secrets=self.secrets,
             fallbacks=self.fallbacks,
             opt_outs=self.opt_outs,
+            queues=self.queues,
             route=self.route,
             clock=self.clock,
             identifiers=self.identifiers,
@@ -87,6 +98,7 @@ class Relay:
             secrets=self.secrets,
             engines=self.engines,
             tools=self.tools,
+            look_up=self.look_up,
             splitter=self.splitter,
             opt_outs=self.opt_outs,
             providers=self.providers,
@@ -98,6 +110,16 @@ class Relay:
             identifiers=self.identifiers,
             journal=self.journal,
             bursts=self.bursts,
+        )
+
+    def collect(self, context: Context, last_attempt: bool) -> None:
+        collect.collect(
+            context,
+            conversations=self.conversations,
+            history=self.history,
+            gather=self.gather,
+            clock=self.clock,
+            journal=self.journal,
         )
 
     def send(self, context: Context, last_attempt: bool) -> None:
@@ -211,7 +233,7 @@ class Relay:
 
     @cached_property
     def engines(self) -> EngineTable:
-        return EngineTable(self.settings.openai_base_url, _NoFiles(), sleep)
+        return EngineTable(self.settings.openai_base_url, self, sleep)
 
     @cached_property
     def tools(self) -> Tools:
@@ -231,6 +253,28 @@ class Relay:
         from chalicelib.channels.formats import FORMATS, FormattedParts
 
         return FormattedParts(FORMATS)
+
+    @cached_property
+    def media_store(self) -> MediaStore:
+        if self.settings.media_folder:
+            from chalicelib.folder import FolderMedia
+
+            return FolderMedia(Path(self.settings.media_folder))
+        from chalicelib.aws.media import S3Media
+
+        return S3Media(self.aws.of("s3"), self.aws.of("sts"), self.settings.media_bucket)
+
+    @cached_property
+    def media_source(self) -> MediaSource:
+        from chalicelib.channels.twilio_media import build
+
+        return build(base_url=self.settings.twilio_api_base_url)
+
+    @cached_property
+    def transcriber(self) -> Transcriber:
+        from chalicelib.engines.transcription import build
+
+        return build(base_url=self.settings.openai_base_url)
 
     @cached_property
     def providers(self) -> Providers:
@@ -293,6 +337,7 @@ class Relay:
             conversations=self.conversations,
             history=self.history,
             opt_outs=self.opt_outs,
+            queues=self.queues,
             route=self.route,
             clock=self.clock,
             identifiers=self.identifiers,
@@ -327,6 +372,35 @@ class Relay:
             journal=self.journal,
             bursts=self.bursts,
         )
+
+    def gather(self, conversation: Conversation, message: Waiting, *, seconds: float) -> tuple[Media, ...]:
+        """For the collector, which fetches with the channel's secret."""
+        return self._gathered(conversation, message, seconds, self.media_source)
+
+    def look_up(self, conversation: Conversation, message: Waiting, *, seconds: float) -> tuple[Media, ...]:
+        """For a turn, which reads no secret of a channel and so fetches nothing."""
+        return self._gathered(conversation, message, seconds, None)
+
+    def _gathered(
+        self, conversation: Conversation, message: Waiting, seconds: float, media_source: MediaSource | None
+    ) -> tuple[Media, ...]:
+        """The parts are slow to import, so they are built for the first message that has files."""
+        return attachments.gathered(
+            conversation,
+            message,
+            seconds=seconds,
+            media_store=self.media_store,
+            media_source=media_source,
+            transcriber=self.transcriber,
+            tenants=self.tenants,
+            secrets=self.secrets,
+            clock=self.clock,
+            journal=self.journal,
+        )
+
+    def content(self, media: Media) -> bytes | None:
+        """The port `Files` of the engines; the store is built for the first file that they ask for."""
+        return attachments.content_of(media, media_store=self.media_store) if media.key else None
 
     def callback_url(self, key: ConversationKey, position: str, secret: Secret) -> str | None:
         base = self.settings.public_base_url

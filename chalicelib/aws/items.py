@@ -1,6 +1,7 @@
 """Items of the tables as nouns, and nouns as items. Every record that the outbound engine writes is accepted."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,16 +13,24 @@ from chalicelib.model import (
     AiSettings,
     Author,
     Channel,
+    Choice,
     Conversation,
     ConversationKey,
     Delivery,
+    Extra,
+    Forwarded,
     HistoryEntry,
+    Location,
     Media,
+    MediaKind,
     Moderation,
     OnNewMessage,
     Outgoing,
     OutgoingState,
     Part,
+    Quotation,
+    Reaction,
+    Referral,
     Spoken,
     Template,
     Tenant,
@@ -166,7 +175,8 @@ def waiting_item_of(message: Waiting) -> dict[str, Any]:
         "to": message.recipient,
         "channel": str(message.channel),
         **({"sender_pool": message.sender_pool} if message.sender_pool else {}),
-        **({"media": _media_items(message.media)} if message.media else {}),
+        **({"media": media_items_of(message.media)} if message.media else {}),
+        **({"extras": _extra_items(message.extras)} if message.extras else {}),
         **({"raw": dict(message.raw)} if message.raw else {}),
         **({"clipped": True} if message.clipped else {}),
     }
@@ -207,7 +217,8 @@ def history_item_of(entry: HistoryEntry) -> dict[str, Any]:
         "channel": str(entry.channel),
         "from": entry.sender,
         "to": entry.recipient,
-        "media": _media_items(entry.media) or None,
+        "media": media_items_of(entry.media) or None,
+        "extras": _extra_items(entry.extras) or None,
         "provider_message_id": entry.provider_id,
         "raw": dict(entry.raw) or None,
         "usage": _usage_item(entry.usage) if entry.usage else None,
@@ -228,6 +239,7 @@ def history_entry_of(item: Item) -> HistoryEntry:
         sender=_text(item, "from"),
         recipient=_text(item, "to"),
         media=_media_of(item),
+        extras=tuple(_extras_of(item)),
         provider_id=_text(item, "provider_message_id") or None,
         status=delivery_of(_text(item, "status")),
         error_code=_text(item, "error_code") or None,
@@ -274,6 +286,7 @@ def ai_settings_of(ai: Item) -> AiSettings:
         tools=_texts(tools) if isinstance(tools, list) else None,
         webhook_tools=_webhook_tools_of(ai.get("webhook_tools")),
         max_output_tokens=_number(ai, "max_output_tokens"),
+        transcription_model=_text(ai, "transcription_model") or None,
         history_tokens=_number(ai, "history_tokens"),
         assistant_id=_text(ai, "assistant_id_replies") or None,
         moderation=Moderation(moderation) if moderation in set(Moderation) else None,
@@ -361,7 +374,8 @@ def _opening(messages: object) -> Iterable[Spoken]:
     for message in _maps(messages)[-LONGEST_OPENING:]:
         text = _text(message, "content")
         if text:
-            yield Spoken(_AUTHORS.get(_text(message, "role"), Author.SYSTEM), text)
+            author = _AUTHORS.get(_text(message, "role"), Author.SYSTEM)
+            yield Spoken(author, text, provider_id=_text(message, "message_id") or None)
 
 
 _AUTHORS = {"assistant": Author.AI, "user": Author.USER}
@@ -377,6 +391,7 @@ def _waiting_of(item: Item) -> Waiting:
         channel=_channel(_text(item, "channel")) or Channel.WHATSAPP,
         sender_pool=_text(item, "sender_pool") or None,
         media=_media_of(item),
+        extras=tuple(_extras_of(item)),
         raw={name: str(value) for name, value in _map(item, "raw").items()},
         clipped=_is_true(item, "clipped"),
     )
@@ -439,16 +454,57 @@ def _usage_of(item: Item) -> Usage:
     )
 
 
-def _media_items(media: tuple[Media, ...]) -> list[dict[str, str]]:
-    return [
-        {"url": each.url, "content_type": each.content_type, **({"name": each.name} if each.name else {})}
-        for each in media
-    ]
+def media_items_of(media: Sequence[Media]) -> list[dict[str, str]]:
+    """Files as the tables keep them; what is empty is left out."""
+    return [_filled(each) for each in media]
 
 
 def _media_of(item: Item) -> tuple[Media, ...]:
-    found = _maps(item.get("media"))
-    return tuple(Media(_text(each, "url"), _text(each, "content_type"), _text(each, "name")) for each in found)
+    return tuple(_one_media_of(each) for each in _maps(item.get("media")))
+
+
+def _one_media_of(item: Item) -> Media:
+    kind, content_type = _text(item, "kind"), _text(item, "content_type")
+    return Media(
+        url=_text(item, "url"),
+        content_type=content_type,
+        name=_text(item, "name"),
+        kind=MediaKind(kind) if kind in set(MediaKind) else MediaKind.of(content_type),
+        key=_text(item, "key") or None,
+        words=_text(item, "words") or None,
+        problem=_text(item, "problem") or None,
+    )
+
+
+#: The word under which a table keeps each kind of extra.
+_EXTRAS: Mapping[str, type[Extra]] = {
+    "location": Location,
+    "choice": Choice,
+    "reaction": Reaction,
+    "quotation": Quotation,
+    "forwarded": Forwarded,
+    "referral": Referral,
+}
+_EXTRA_NAMES = {kind: name for name, kind in _EXTRAS.items()}
+
+
+def _extra_items(extras: Sequence[Extra]) -> list[dict[str, Any]]:
+    return [{"kind": _EXTRA_NAMES[type(each)], **_filled(each)} for each in extras]
+
+
+def _extras_of(item: Item) -> Iterable[Extra]:
+    """A kind that we do not know comes from a newer writer and is passed over."""
+    for each in _maps(item.get("extras")):
+        kind = _EXTRAS.get(_text(each, "kind"))
+        if kind is not None:
+            known = {field.name for field in fields(kind)}
+            yield kind(**{name: value for name, value in each.items() if name in known})
+
+
+def _filled(noun: Media | Extra) -> dict[str, Any]:
+    """The fields of a noun that say something."""
+    found = {name: value for name, value in asdict(noun).items() if value}
+    return {name: value if isinstance(value, bool) else str(value) for name, value in found.items()}
 
 
 _EPOCH = datetime.fromtimestamp(0, UTC)

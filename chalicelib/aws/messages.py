@@ -8,11 +8,11 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.clients import code_of, item_of, translated
 from chalicelib.aws.expressions import Update
-from chalicelib.aws.items import from_wire, history_entry_of, history_item_of, item_to_wire, to_wire
+from chalicelib.aws.items import from_wire, history_entry_of, history_item_of, item_to_wire, media_items_of, to_wire
 from chalicelib.context import iso
 from chalicelib.errors import TryAgain
 from chalicelib.lifecycle import RANK, bare, replaces_below
-from chalicelib.model import Delivery, HistoryEntry
+from chalicelib.model import Delivery, HistoryEntry, Media
 from chalicelib.ports import Marked
 
 #: BatchWriteItem takes at most this many items. Source: DynamoDB API reference.
@@ -113,6 +113,18 @@ class DynamoHistory:
             return Marked(False, known=bool(found), had_provider_id="provider_message_id" in found)
         before = response.get("Attributes") or {}
         return Marked(True, known=True, had_provider_id="provider_message_id" in before)
+
+    def attach(self, conversation_id: str, position: str, media: Sequence[Media]) -> None:
+        update = Update().set("media", media_items_of(media))
+        # what is not in the history yet is written with its files by whoever writes it
+        update.only_if("attribute_exists({0})", "position")
+        key = {"conversation_id": conversation_id, "position": position}
+        try:
+            with translated():
+                self._dynamodb.update_item(**update.request(self._table, key, returns="NONE"))
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
 
 
 class DynamoFallbacks:

@@ -1,4 +1,4 @@
-"""SQS: the wake-ups for turns and senders, and the handoff queue that people read."""
+"""SQS: the wake-ups for turns, senders and collectors, and the handoff queue that people read."""
 
 from datetime import timedelta
 from math import ceil
@@ -22,6 +22,9 @@ class SqsQueues:
 
     def wake_sender(self, context: Context) -> None:
         self._send("sender", context)
+
+    def wake_collector(self, context: Context) -> None:
+        self._send("media", context)
 
     def hand_to_human(self, context: Context, *, reason: str) -> None:
         attribute = {"DataType": "String", "StringValue": _printable(reason)[:256] or "handed_off"}

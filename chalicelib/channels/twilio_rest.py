@@ -17,7 +17,7 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 from chalicelib.channels import sms, whatsapp
 from chalicelib.channels.twilio_codes import Kind, kind_of, refusal_of
 from chalicelib.errors import Refused, RelayError, TryAgain, Unconfirmed
-from chalicelib.model import Channel, Inbound, Media, Outgoing, Tenant
+from chalicelib.model import Channel, Inbound, Media, MediaKind, Outgoing, Tenant
 from chalicelib.ports import Posted, Secret
 
 #: How Twilio writes an address of each channel.
@@ -134,7 +134,8 @@ class TwilioInbox:
     def _media(self, message: Any) -> Iterator[Media]:
         if int(message.num_media or 0):
             for each in message.media.list(limit=10):
-                yield Media(self.client.api.absolute_url(each.uri.removesuffix(".json")), each.content_type)
+                url = self.client.api.absolute_url(each.uri.removesuffix(".json"))
+                yield Media(url, each.content_type, kind=MediaKind.of(each.content_type or ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,29 @@ from chalicelib.channels import sms, whatsapp
 from chalicelib.channels.opt_out import opt_out_of
 from chalicelib.channels.twilio_codes import refusal_of
 from chalicelib.errors import Rejected
-from chalicelib.model import Channel, Delivery, Inbound, Media, OptOut, StatusUpdate
+from chalicelib.model import (
+    Channel,
+    Choice,
+    Delivery,
+    Extra,
+    Forwarded,
+    Inbound,
+    Location,
+    Media,
+    MediaKind,
+    OptOut,
+    Quotation,
+    Reaction,
+    Referral,
+    StatusUpdate,
+)
 from chalicelib.ports import Request, Secret
 
 #: The secret's fields that may sign a webhook. Source: the outbound engine's secrets; Twilio, "Webhooks security".
 _SIGNING_FIELDS = ("twilio_auth_token", "auth_token", "shared_key_secret")
+
+#: What is kept of each field of an extra, in characters; the whole is in `raw`.
+_LONGEST_TOLD = 1_000
 
 #: A form with more fields than this is not Twilio's.
 _MOST_FIELDS = 1_000
@@ -99,6 +117,7 @@ class TwilioWebhook:
             text=text,
             received_at=at,
             media=tuple(_media(form)),
+            extras=tuple(_extras(form)),
             other_addresses=tuple(_other_addresses(form, sender)),
             sender_pool=form.sid("MessagingServiceSid") or None,
             opt_out=_opt_out(form, self.channel, text),
@@ -206,16 +225,43 @@ def _text(form: _Form) -> str:
     kind, body = form.first("MessageType"), form.first("Body")
     if kind == "document":
         return ""
-    chosen = form.first("ButtonText") or form.first("ListTitle")
-    return body or chosen or _location(form)
+    return body or form.first("ButtonText") or form.first("ListTitle")
 
 
-def _location(form: _Form) -> str:
-    latitude, longitude = form.first("Latitude"), form.first("Longitude")
-    if not latitude or not longitude:
-        return ""
-    place = ", ".join(filter(None, (form.first("Label"), form.first("Address"))))
-    return f"[location: {latitude}, {longitude}{', ' + place if place else ''}]"
+def _extras(form: _Form) -> Iterator[Extra]:
+    """What a message is beside text and files. Source: Twilio, "Twilio's request to your incoming message webhook"."""
+    if _is_set(form, "Forwarded") or _is_set(form, "FrequentlyForwarded"):
+        yield Forwarded(often=_is_set(form, "FrequentlyForwarded"))
+    yield from _referral(form)
+    replied_to = _told(form, "OriginalRepliedMessageSid")
+    if form.first("MessageType") == "reaction":
+        yield Reaction(_told(form, "Body"), replied_to)
+    elif replied_to:
+        yield Quotation(replied_to)
+    yield from _choice(form)
+    if form.first("Latitude") and form.first("Longitude"):
+        yield Location(*(_told(form, name) for name in ("Latitude", "Longitude", "Label", "Address")))
+
+
+def _choice(form: _Form) -> Iterator[Choice]:
+    if form.first("ButtonText") or form.first("ButtonPayload"):
+        yield Choice(_told(form, "ButtonText") or _told(form, "Body"), _told(form, "ButtonPayload"))
+    elif form.first("ListTitle") or form.first("ListId"):
+        yield Choice(*(_told(form, name) for name in ("ListTitle", "ListId", "Description")))
+
+
+def _referral(form: _Form) -> Iterator[Referral]:
+    names = ("ReferralHeadline", "ReferralBody", "ReferralSourceUrl", "ReferralSourceType")
+    if any(form.first(name) for name in names):
+        yield Referral(*(_told(form, name) for name in names))
+
+
+def _told(form: _Form, name: str) -> str:
+    return form.first(name)[:_LONGEST_TOLD]
+
+
+def _is_set(form: _Form, name: str) -> bool:
+    return form.first(name).lower() == "true"
 
 
 def _media(form: _Form) -> Iterator[Media]:
@@ -224,5 +270,7 @@ def _media(form: _Form) -> Iterator[Media]:
     name = form.first("Body") if form.first("MessageType") == "document" else ""
     for index in range(min(int(count), 10) if count.isdecimal() and len(count) <= 2 else 0):
         url = form.first(f"MediaUrl{index}")
+        content_type = form.first(f"MediaContentType{index}")
         if url:
-            yield Media(url, form.first(f"MediaContentType{index}"), name)
+            is_sticker = form.first("MessageType") == "sticker"
+            yield Media(url, content_type, name, MediaKind.STICKER if is_sticker else MediaKind.of(content_type))

@@ -2,7 +2,8 @@
 
 import json
 
-from chalicelib.model import Author, Channel, Media, Spoken, Turn, Waiting
+from chalicelib.model import Author, Channel, Spoken, Turn, Waiting
+from chalicelib.reading import in_words
 
 #: Characters of project data that are sent along.
 LONGEST_DATA = 8_000
@@ -46,15 +47,8 @@ def waiting_lines(turn: Turn) -> list[Spoken]:
 
 
 def text_of(message: Waiting) -> str:
-    """A message as the model reads it, with a line for each file."""
-    lines = [message.text] if message.text else []
-    lines += [_line_of(media) for media in message.media]
-    return "\n".join(lines) or "[an empty message]"
-
-
-def _line_of(media: Media) -> str:
-    named = f" {media.name}" if media.name else ""
-    return f"[attachment: {media.content_type or 'file'}{named}]"
+    """A message as the model reads it, with a line for each thing that it is beside text."""
+    return in_words(message) or "[an empty message]"
 
 
 def _marked(data: object) -> str:

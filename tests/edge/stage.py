@@ -88,6 +88,7 @@ CONVERSATION = "ci-aaa-001#pi-aaa-001#req123#447700900101"
 
 #: The queues that a handler works off, in the order in which messages walk.
 HANDLERS: Mapping[str, str] = {
+    "media": "collector",
     "whatsapp-replies": "whatsapp-reply-processor",
     "sms-replies": "sms-reply-processor",
     "email-replies": "email-reply-processor",
@@ -253,6 +254,16 @@ class Stage:
         path, body = form_of(text, person=person, own=own, sms=sms, sid=sid, **more)
         return self.post(path, body, token=token)
 
+    def sends(self, **message: Any) -> str:
+        """A person sends something at Twilio's stand-in, which keeps the files; the message's id."""
+        asked = {"from": f"whatsapp:{PERSON}", "to": f"whatsapp:{OWN}", "deliver": False, **message}
+        response = self.http.post(f"{self.twilio_url}/_people/messages", json=asked, timeout=30)
+        assert response.status_code == 201, response.text
+        sid = str(response.json()["sid"])
+        [params] = [each["params"] for each in self._exchanged() if each["sid"] == sid]
+        assert self.post("/whatsapp", urlencode(params).encode()).status_code == 200
+        return sid
+
     # --- queues
 
     def work_off(self, *purposes: str) -> list[str]:
@@ -400,6 +411,12 @@ class Stage:
         moved = {name: _earlier(value, timedelta(minutes=minutes)) for name, value in record.items()}
         self.table("conversations").put_item(Item=moved)
 
+    def kept_files(self) -> dict[str, tuple[str, bytes]]:
+        """What the media bucket holds: type and content by key."""
+        bucket = boto3.resource("s3").Bucket(f"ai-multi-comms-media-{STAGE}-{ACCOUNT_ID}")
+        found = {each.key: each.get() for each in bucket.objects.all()}
+        return {key: (each["ContentType"], each["Body"].read()) for key, each in found.items()}
+
     # --- the world outside
 
     def twilio_fault(self, kind: str, **options: Any) -> None:
@@ -424,12 +441,15 @@ class Stage:
 
     def sent(self, person: str | None = None) -> list[Item]:
         """What Twilio took from us, in order."""
-        found = self.http.get(f"{self.twilio_url}/_people/messages", timeout=5).json()["messages"]
         return [
             each
-            for each in found
+            for each in self._exchanged()
             if each["direction"] == "outbound-api" and (person is None or each["to"].endswith(person))
         ]
+
+    def _exchanged(self) -> list[Item]:
+        found: list[Item] = self.http.get(f"{self.twilio_url}/_people/messages", timeout=5).json()["messages"]
+        return found
 
     def texts_sent(self, person: str | None = None) -> list[str]:
         return [message["body"] for message in self.sent(person)]
@@ -543,6 +563,8 @@ class AwsAsItWas:
         self._secrets = deepcopy(self._backend("secretsmanager").secrets)
 
     def restore(self) -> None:
+        for bucket in get_backend("s3")[ACCOUNT_ID]["aws"].buckets.values():
+            bucket.keys.clear()
         self._backend("dynamodb").tables = deepcopy(self._tables)
         self._backend("secretsmanager").secrets = deepcopy(self._secrets)
         for queue in self._backend("sqs").queues.values():
@@ -576,7 +598,7 @@ class _Bridge:
 def tables_and_queues() -> dict[str, Any]:
     """The template without what watches: moto's CloudFormation makes no alarms."""
     template: dict[str, Any] = json.loads((ROOT / ".chalice/resources.json").read_text())
-    kinds = ("AWS::DynamoDB::Table", "AWS::SQS::Queue")
+    kinds = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::S3::Bucket")
     kept = {name: each for name, each in template["Resources"].items() if each["Type"] in kinds}
     return {**template, "Resources": kept}
 

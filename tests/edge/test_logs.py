@@ -38,6 +38,9 @@ FORBIDDEN = (
     OTHER_TOKEN,
     API_KEY,
     CONVERSATION,
+    "51.5",
+    "/Media/",
+    "_media",
     "pi-aaa-001",
     "Traceback",
 )
@@ -68,6 +71,7 @@ METRICS = {
     "PassedToHuman",
     "PeopleWaitingTooLong",
     "StagesFailed",
+    "FilesMissing",
 }
 
 #: What the issue names for each stage.
@@ -94,6 +98,10 @@ ACTIONS = {
     "status_received",
     "rescue_swept",
     "answer_settled",
+    "media_collected",
+    "media_missing",
+    "turn_waits_for_files",
+    "reaction_kept",
 }
 
 
@@ -145,6 +153,7 @@ def everything_happens(stage: Stage) -> None:
     stage.twilio_fault("accept_then_timeout", seconds=0.01)
     stage.work_off()
     stage.await_callbacks("read")
+    _files(stage)
     _fail_at_every_door(stage)
     _strangers(stage)
     stage.write("Zephyrine", person=TEXTER, sms=True)
@@ -166,6 +175,19 @@ def _fail_at_every_door(stage: Stage) -> None:
     stage.post("/status/Xylophone%0A7700900101", payload("status_whatsapp_read"))
     for purpose in ("whatsapp-replies", "sender"):
         stage.fails(purpose, '{"meta": "Quagmire", "message": {"from": "+447700900101"}}')
+    stage.work_off()
+
+
+def _files(stage: Stage) -> None:
+    document = {"content": "WHlsb3Bob25l", "content_type": "application/pdf", "name": "Quagmire.pdf"}
+    stage.twilio_fault("media_500")
+    stage.openai_fault("transcription_fails")
+    stage.sends(body="Zephyrine", files=[{"says": "Xylophone"}, document, {**document, "content_type": "text/html"}])
+    stage.work_off("whatsapp-replies")
+    stage.sends(contact={"name": "Zephyrine", "number": STRANGER})
+    stage.sends(location={"latitude": 51.5, "longitude": -0.1, "label": "Quagmire"})
+    stage.work_off()
+    stage.sends(reaction={"emoji": "👍", "to": "SMofnobody"})
     stage.work_off()
 
 

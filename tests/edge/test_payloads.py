@@ -22,7 +22,8 @@ from tests.edge.stage import (
 QUEUES = ("whatsapp-replies", "sms-replies", "handoff")
 AMERICAN = "+15550100123"
 BSUID = "US.4480491918930694"
-MESSAGES = names_of_payloads(["whatsapp", "sms", "mms"])
+EVERYTHING = names_of_payloads(["whatsapp", "sms", "mms"])
+MESSAGES = [name for name in EVERYTHING if name != "whatsapp_reaction"]
 
 #: What each payload says, in our words.
 TEXTS = {
@@ -32,9 +33,8 @@ TEXTS = {
     "whatsapp_voice_note": "",
     "whatsapp_document": "",
     "whatsapp_contact_card": "",
-    "whatsapp_location": "[location: 51.5007292, -0.1246254, Big Ben, London SW1A 0AA, UK]",
+    "whatsapp_location": "",
     "whatsapp_sticker": "",
-    "whatsapp_reaction": "\N{THUMBS UP SIGN}",
     "whatsapp_button_reply": "Yes, call me",
     "whatsapp_list_reply": "Tuesday 10:30",
     "whatsapp_reply_to_a_message": "Yes, that one",
@@ -59,6 +59,51 @@ MEDIA = {
     "whatsapp_contact_card": ["text/vcard"],
     "whatsapp_sticker": ["image/webp"],
     "mms_two_pictures": ["image/jpeg", "image/png"],
+}
+
+
+KINDS = {
+    "whatsapp_image_with_caption": ["picture"],
+    "whatsapp_image_without_caption": ["picture"],
+    "whatsapp_voice_note": ["voice"],
+    "whatsapp_document": ["document"],
+    "whatsapp_contact_card": ["contact"],
+    "whatsapp_sticker": ["sticker"],
+    "mms_two_pictures": ["picture", "picture"],
+}
+
+#: What else a payload is: each as the tables keep it, and as a reader finds it.
+EXTRAS: dict[str, list[tuple[dict[str, Any], str]]] = {
+    "whatsapp_location": [
+        (
+            {
+                "kind": "location",
+                "latitude": "51.5007292",
+                "longitude": "-0.1246254",
+                "label": "Big Ben",
+                "address": "London SW1A 0AA, UK",
+            },
+            "[location: 51.5007292, -0.1246254, Big Ben, London SW1A 0AA, UK]",
+        )
+    ],
+    "whatsapp_button_reply": [
+        ({"kind": "quotation", "to": f"SM{'cd' * 16}"}, "[in reply to an earlier message]"),
+        (
+            {"kind": "choice", "title": "Yes, call me", "identifier": "call_me_yes"},
+            "[chose: Yes, call me (id: call_me_yes)]",
+        ),
+    ],
+    "whatsapp_list_reply": [
+        (
+            {"kind": "choice", "title": "Tuesday 10:30", "identifier": "slot_2", "description": "With Priya"},
+            "[chose: Tuesday 10:30, With Priya (id: slot_2)]",
+        )
+    ],
+    "whatsapp_reply_to_a_message": [
+        ({"kind": "quotation", "to": f"SM{'ef' * 16}"}, "[in reply to an earlier message]")
+    ],
+    "whatsapp_forwarded": [({"kind": "forwarded", "often": True}, "[forwarded many times]")],
+    "whatsapp_document": [({"kind": "forwarded"}, "[forwarded]")],
 }
 
 
@@ -100,7 +145,7 @@ def outcome(surroundings: Stage) -> Iterator[Outcomes]:
     patch.undo()
 
 
-@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("name", EVERYTHING)
 def test_every_shape_of_message_is_answered_with_empty_twiml(outcome: Outcomes, name: str) -> None:
     response = outcome(name).response
     root = ElementTree.fromstring(response.body)  # noqa: S314
@@ -128,17 +173,45 @@ def test_every_shape_of_message_reaches_a_queue_with_who_wrote_to_whom(outcome: 
 @pytest.mark.parametrize(("name", "text"), TEXTS.items())
 def test_the_text_is_what_the_person_wrote_or_chose(outcome: Outcomes, name: str, text: str) -> None:
     assert outcome(name).kept["text"] == text
-    assert outcome(name).contexts[0]["message"]["body"] == text
+    body = outcome(name).contexts[0]["message"]["body"]
+    assert body == text if text else body.startswith("[")
 
 
-@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("name", EVERYTHING)
 def test_files_are_kept_with_type_and_url(outcome: Outcomes, name: str) -> None:
     fields, kept = fields_of(payload(name)), outcome(name).kept.get("media", [])
     assert [each["content_type"] for each in kept] == MEDIA.get(name, [])
     assert [each["url"] for each in kept] == [fields[f"MediaUrl{at}"] for at in range(len(kept))]
+    assert [each["kind"] for each in kept] == KINDS.get(name, [])
 
 
 @pytest.mark.parametrize("name", MESSAGES)
+def test_what_a_message_is_beside_text_and_files_is_kept_and_told(outcome: Outcomes, name: str) -> None:
+    expected = EXTRAS.get(name, [])
+    assert outcome(name).kept.get("extras", []) == [kept for kept, _ in expected]
+    assert outcome(name).contexts[0]["message"].get("extras", []) == [told for _, told in expected]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_whoever_reads_the_queue_is_told_of_each_file_and_where_it_will_lie(outcome: Outcomes, name: str) -> None:
+    told = outcome(name).contexts[0]["message"].get("media", [])
+    assert [(each["kind"], each["content_type"]) for each in told] == [
+        (kind, content_type) for kind, content_type in zip(KINDS.get(name, []), MEDIA.get(name, []), strict=True)
+    ]
+    reference = outcome(name).record["reference"]
+    assert all(each["key"].startswith(f"{reference}/") for each in told)
+    assert len({each["key"] for each in told}) == len(told)
+
+
+def test_a_reaction_that_answers_nothing_is_noted_and_wakes_nobody(outcome: Outcomes) -> None:
+    noted = outcome("whatsapp_reaction")
+    assert noted.contexts == []
+    assert noted.kept["text"] == "\N{THUMBS UP SIGN}"
+    assert noted.kept["extras"] == [{"kind": "reaction", "emoji": "\N{THUMBS UP SIGN}", "to": f"SM{'ab' * 16}"}]
+    assert "received" not in noted.record
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
 def test_every_parameter_is_kept_as_the_provider_sent_it(outcome: Outcomes, name: str) -> None:
     raw = outcome(name).kept["raw"]
     fields = {name: value for name, value in fields_of(payload(name)).items() if name not in ("Body", "Tag")}

@@ -7,7 +7,7 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from tests import signing
-from tests.edge.stage import Call, Stage, form_of, new_sid
+from tests.edge.stage import ACCOUNT, Call, Stage, form_of, new_sid
 
 WEBHOOK = ["dynamodb:Query", "dynamodb:UpdateItem", "sqs:SendMessage"]
 
@@ -47,6 +47,19 @@ def test_a_webhook_that_comes_again_makes_the_same_three_calls(warm: Stage) -> N
 def test_a_webhook_of_a_burst_costs_what_the_first_one_cost(warm: Stage) -> None:
     for _ in range(5):
         assert counted(warm, lambda: warm.write("Hello")) == WEBHOOK
+
+
+VOICE_NOTE = {
+    "NumMedia": "1",
+    "MessageType": "audio",
+    "MediaUrl0": f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages/SM{'1' * 32}/Media/ME{'1' * 32}",
+    "MediaContentType0": "audio/ogg",
+}
+
+
+def test_a_webhook_with_a_file_has_it_collected_with_one_call_more(warm: Stage) -> None:
+    warm.write("", **VOICE_NOTE)
+    assert counted(warm, lambda: warm.write("", **VOICE_NOTE)) == [*WEBHOOK, "sqs:SendMessage"]
 
 
 def test_a_message_for_a_human_also_writes_history_and_closes(warm: Stage) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 import app as front_door
 from chalicelib import config
+from chalicelib.attachments import TURN_GATHERS_WITHIN
 from chalicelib.aws.clients import Clients
 from chalicelib.channels.twilio_rest import client as twilio_client
+from chalicelib.collect import COLLECT_WITHIN
 from chalicelib.engines.openai_api import OpenAi
 from chalicelib.engines.steps import MOST_STEPS
 from chalicelib.model import Patience
@@ -26,9 +28,10 @@ HANDLERS = {
     "whatsapp-replies": "whatsapp-reply-processor",
     "sms-replies": "sms-reply-processor",
     "email-replies": "email-reply-processor",
+    "media": "collector",
     "sender": "sender",
 }
-TURNS = [purpose for purpose in HANDLERS if purpose != "sender"]
+TURNS = [purpose for purpose in HANDLERS if purpose.endswith("-replies")]
 
 PATIENCE = Patience()
 
@@ -64,13 +67,22 @@ def visibility(purpose: str) -> timedelta:
 
 @pytest.mark.parametrize("purpose", TURNS)
 def test_the_engine_gives_up_before_its_lambda_does(purpose: str) -> None:
-    rest = 6 * (config.AWS_CONNECT_DEADLINE + config.AWS_READ_DEADLINE) / 2
+    rest = TURN_GATHERS_WITHIN + 6 * (config.AWS_CONNECT_DEADLINE + config.AWS_READ_DEADLINE) / 2
     shortest = min(configuration(stage, HANDLERS[purpose]).lambda_timeout for stage in CHALICE["stages"])
     assert config.ENGINE_DEADLINE + rest <= timedelta(seconds=shortest)
 
 
 def test_all_the_tools_that_a_turn_may_use_give_up_before_the_engine_does() -> None:
     assert MOST_STEPS * config.TOOL_DEADLINE < config.ENGINE_DEADLINE
+
+
+def test_a_collector_gives_up_before_its_lambda_does() -> None:
+    rest = 6 * (config.AWS_CONNECT_DEADLINE + config.AWS_READ_DEADLINE) / 2
+    assert COLLECT_WITHIN + rest <= lambda_timeout("collector")
+
+
+def test_a_file_is_collected_before_the_burst_is_over() -> None:
+    assert COLLECT_WITHIN < config.DEFAULT_BURST_MAX
 
 
 @pytest.mark.parametrize("purpose", HANDLERS)

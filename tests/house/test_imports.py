@@ -6,10 +6,10 @@ import pytest
 
 from tests.house.source import Module, modules
 
-LANGUAGE = {"model", "lifecycle", "context", "errors", "ports"}
-STEPS = {"authenticity", "lookup", "consent", "entries", "picture", "outbound"}
-STAGES = {"receive", "reply", "send", "track", "handoff", "route", "rescue", "reconcile", "settle"}
-EDGES = {"channels", "engines", "tools", "aws", "journal"}
+LANGUAGE = {"model", "lifecycle", "context", "errors", "ports", "reading", "cards"}
+STEPS = {"authenticity", "lookup", "consent", "entries", "picture", "outbound", "attachments", "reactions"}
+STAGES = {"receive", "reply", "send", "track", "handoff", "route", "rescue", "reconcile", "settle", "collect"}
+EDGES = {"channels", "engines", "tools", "aws", "folder", "journal"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "app": {"wiring", "web", "config", "model", "ports"},
@@ -22,7 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
     "errors": set(),
     "lifecycle": {"model", "errors"},
-    "context": {"model", "errors"},
+    "context": {"model", "errors", "reading"},
+    "reading": {"model"},
+    "cards": set(),
     "ports": {"model", "errors", "context"},
     "chalicelib": set(),
 }

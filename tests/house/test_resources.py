@@ -17,9 +17,10 @@ TEMPLATE: dict[str, Any] = resources.template()
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 TABLES = {name: each for name, each in RESOURCES.items() if each["Type"] == "AWS::DynamoDB::Table"}
 QUEUES = {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == "AWS::SQS::Queue"}
+BUCKETS = {name: each for name, each in RESOURCES.items() if each["Type"] == "AWS::S3::Bucket"}
 DEAD = {name: each for name, each in QUEUES.items() if "DeadLetter" in name}
 LIVE = {name: each for name, each in QUEUES.items() if name not in DEAD}
-PURPOSES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "handoff")
+PURPOSES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "handoff", "media")
 TWO_WEEKS = 14 * 24 * 60 * 60
 
 
@@ -33,7 +34,7 @@ def test_the_template_has_no_fault_that_cfn_lint_knows() -> None:
     assert [f"{each.rule.id} {each.message}" for each in found] == []
 
 
-def test_nothing_is_made_but_tables_queues_and_what_watches_them() -> None:
+def test_nothing_is_made_but_tables_queues_one_bucket_and_what_watches_them() -> None:
     watching = {
         "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::Dashboard",
@@ -41,8 +42,34 @@ def test_nothing_is_made_but_tables_queues_and_what_watches_them() -> None:
         "AWS::SNS::Subscription",
         "AWS::SNS::Topic",
     }
-    others = {each["Type"] for name, each in RESOURCES.items() if name not in {**TABLES, **QUEUES}}
+    others = {each["Type"] for name, each in RESOURCES.items() if name not in {**TABLES, **QUEUES, **BUCKETS}}
     assert others == watching
+    assert len(BUCKETS) == 1
+
+
+def test_the_bucket_has_the_name_that_the_application_computes() -> None:
+    [bucket] = BUCKETS.values()
+    name = bucket["Properties"]["BucketName"]["Fn::Sub"]
+    named = name.replace("${Stage}", "prod").replace("${AWS::AccountId}", "123456789012")
+    assert named == config.bucket_name("123456789012", {"STAGE": "prod"})
+
+
+def test_the_bucket_is_encrypted_closed_to_the_public_and_outlives_its_stack() -> None:
+    [bucket] = BUCKETS.values()
+    properties = bucket["Properties"]
+    [rule] = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
+def test_peoples_files_expire_after_as_many_days_as_the_operator_says() -> None:
+    [bucket] = BUCKETS.values()
+    [rule] = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", {"Ref": "MediaDays"})
+    assert "Prefix" not in rule
+    assert TEMPLATE["Parameters"]["MediaDays"]["Type"] == "Number"
 
 
 def test_every_table_has_the_name_that_the_application_uses() -> None:

@@ -34,6 +34,7 @@ from tests.simulation.witnesses import WitnessedConversations, WitnessedHistory
 from tests.twins import webhooks
 from tests.twins.clock import CountingIdentifiers
 from tests.twins.idempotency import TwinIdempotencyRecords, nobody
+from tests.twins.media import TwinMediaSource, TwinMediaStore, TwinTranscriber
 from tests.twins.queues import Delivery as Handed
 from tests.twins.relay import Ports
 
@@ -100,6 +101,9 @@ class World:
             engines=Mind(self),
             tools=self._tools(clock),
             providers=Senders(self.provider),
+            media_store=TwinMediaStore(),
+            media_source=TwinMediaSource(),
+            transcriber=TwinTranscriber(),
             references=self.references,
             splitter=CheapSplitter(),
             clock=clock,

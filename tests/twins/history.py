@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from threading import RLock
 
 from chalicelib.lifecycle import RANK, bare, replaces_below
-from chalicelib.model import Delivery, HistoryEntry
+from chalicelib.model import Delivery, HistoryEntry, Media
 from chalicelib.ports import Clock, Marked
 
 _Place = tuple[str, str]
@@ -75,6 +75,12 @@ class TwinHistory:
                 )
             )
             return Marked(True, known=True, had_provider_id=had_provider_id)
+
+    def attach(self, conversation_id: str, position: str, media: Sequence[Media]) -> None:
+        with self._at_hand:
+            entry = self._entries.get((conversation_id, position))
+            if entry is not None:
+                self._put(replace(entry, media=tuple(media)))
 
     def of(self, conversation_id: str) -> list[HistoryEntry]:
         """Every entry of a conversation, whole and in order; for tests."""

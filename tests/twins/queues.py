@@ -13,6 +13,7 @@ from chalicelib.ports import Clock
 VISIBILITY = timedelta(seconds=120)
 
 SENDER = "sender"
+MEDIA = "media"
 HANDOFF = "handoff"
 
 
@@ -65,6 +66,9 @@ class TwinQueues:
 
     def wake_sender(self, context: Context) -> None:
         self._send(SENDER, context)
+
+    def wake_collector(self, context: Context) -> None:
+        self._send(MEDIA, context)
 
     def hand_to_human(self, context: Context, *, reason: str) -> None:
         self._send(HANDOFF, context, reason=reason[:256] or "handed_off")

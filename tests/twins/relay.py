@@ -7,14 +7,27 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-from chalicelib import handoff, picture, receive, reconcile, reply, rescue, route, send, settle, track
+from chalicelib import (
+    attachments,
+    collect,
+    handoff,
+    picture,
+    receive,
+    reconcile,
+    reply,
+    rescue,
+    route,
+    send,
+    settle,
+    track,
+)
 from chalicelib.channels import incoming
 from chalicelib.channels.formats import FORMATS, FormattedParts
 from chalicelib.channels.references import SealedReferences
 from chalicelib.config import LONGEST_QUEUE_ATTEMPTS
 from chalicelib.context import Context
 from chalicelib.errors import RelayError
-from chalicelib.model import Bursts, Channel, Conversation, ConversationKey, Patience, Tenant
+from chalicelib.model import Bursts, Channel, Conversation, ConversationKey, Media, Patience, Tenant
 from chalicelib.ports import (
     Clock,
     Conversations,
@@ -23,6 +36,8 @@ from chalicelib.ports import (
     History,
     Identifiers,
     Journal,
+    MediaSource,
+    MediaStore,
     OptOuts,
     Providers,
     Queues,
@@ -33,6 +48,7 @@ from chalicelib.ports import (
     Splitter,
     Tenants,
     Tools,
+    Transcriber,
 )
 from chalicelib.tools import ToolTable
 from chalicelib.tools.outside import Outside
@@ -42,14 +58,15 @@ from tests.twins.engine import TwinEngine, TwinEngines
 from tests.twins.history import TwinFallbacks, TwinHistory, TwinOptOuts
 from tests.twins.idempotency import TwinIdempotencyRecords, nobody
 from tests.twins.journal import TwinJournal
+from tests.twins.media import TwinMediaSource, TwinMediaStore, TwinTranscriber
 from tests.twins.provider import Taken, TwinProvider, TwinProviders
-from tests.twins.queues import HANDOFF, SENDER, Delivery, QueueMessage, TwinQueues
+from tests.twins.queues import HANDOFF, MEDIA, SENDER, Delivery, QueueMessage, TwinQueues
 from tests.twins.secrets import TwinSecrets
 from tests.twins.store import TwinConversations
 from tests.twins.tenants import TwinTenants
 
 REPLIES = tuple(f"{channel}-replies" for channel in Channel)
-WORKED_OFF = (*REPLIES, SENDER)
+WORKED_OFF = (MEDIA, *REPLIES, SENDER)
 
 #: No test keeps a relay busy for longer than this.
 _MOST_STEPS = 10_000
@@ -69,6 +86,9 @@ class Ports:
     engines: Engines
     tools: Tools
     providers: Providers
+    media_store: MediaStore
+    media_source: MediaSource
+    transcriber: Transcriber
     references: References
     splitter: Splitter
     clock: Clock
@@ -131,6 +151,17 @@ class Process:
     def route(self, *args: Any, **options: Any) -> str:
         return self._joined(route.route)(*args, **options)
 
+    def collect(self, context: Context, last_attempt: bool = False) -> None:
+        self._joined(collect.collect)(context)
+
+    def gather(self, *args: Any, **options: Any) -> tuple[Media, ...]:
+        gathered: tuple[Media, ...] = self._joined(attachments.gathered)(*args, **options)
+        return gathered
+
+    def look_up(self, *args: Any, **options: Any) -> tuple[Media, ...]:
+        found: tuple[Media, ...] = self._joined(attachments.gathered)(*args, **{**options, "media_source": None})
+        return found
+
     def draw(self, conversation: Conversation) -> Context:
         return self._joined(picture.picture)(conversation)
 
@@ -144,7 +175,7 @@ class Process:
 
     def work_off(self, delivery: Delivery) -> None:
         """Handles one delivery as the door does; the caller deletes it. Raises whatever the stage raises."""
-        handle = self.send if delivery.queue == SENDER else self.reply
+        handle = {SENDER: self.send, MEDIA: self.collect}.get(delivery.queue, self.reply)
         handle(Context.from_json(delivery.body), delivery.attempt >= LONGEST_QUEUE_ATTEMPTS)
 
     def _joined(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -162,7 +193,9 @@ _PARTS = frozenset(
         "bursts",
         "callback_url",
         "draw",
+        "gather",
         "give_up",
+        "look_up",
         "pass_on",
         "patience",
         "route",
@@ -190,6 +223,9 @@ class TwinRelay:
         self.queues = TwinQueues(self.clock)
         self.engine = TwinEngine()
         self.provider = TwinProvider(self.clock)
+        self.media_store = TwinMediaStore()
+        self.media_source = TwinMediaSource()
+        self.transcriber = TwinTranscriber()
         self.process = Process(
             Ports(
                 conversations=self.conversations,
@@ -208,6 +244,9 @@ class TwinRelay:
                     outside=Outside(resolve=nobody),
                 ),
                 providers=TwinProviders(self.provider),
+                media_store=self.media_store,
+                media_source=self.media_source,
+                transcriber=self.transcriber,
                 references=SealedReferences(),
                 splitter=FormattedParts(FORMATS),
                 clock=self.clock,

@@ -7,7 +7,21 @@ import pytest
 
 from chalicelib.channels import INCOMING, incoming
 from chalicelib.errors import Rejected
-from chalicelib.model import Channel, Delivery, Inbound, Media, OptOut, Refusal
+from chalicelib.model import (
+    Channel,
+    Choice,
+    Delivery,
+    Forwarded,
+    Inbound,
+    Location,
+    Media,
+    MediaKind,
+    OptOut,
+    Quotation,
+    Reaction,
+    Referral,
+    Refusal,
+)
 from chalicelib.ports import Request
 from tests.twins import webhooks
 from tests.twins.clock import START
@@ -50,7 +64,7 @@ class TestMessages:
     def test_an_image_with_a_caption(self) -> None:
         media = {"NumMedia": "1", "MediaUrl0": "https://x/1", "MediaContentType0": "image/jpeg", "MessageType": "image"}
         message = parsed("look", **media)
-        assert (message.text, message.media) == ("look", (Media("https://x/1", "image/jpeg"),))
+        assert (message.text, message.media) == ("look", (Media("https://x/1", "image/jpeg", kind=MediaKind.PICTURE),))
 
     def test_an_image_without_a_caption(self) -> None:
         message = parsed("", NumMedia="1", MediaUrl0="https://x/1", MediaContentType0="image/jpeg", MessageType="image")
@@ -62,11 +76,23 @@ class TestMessages:
         assert (message.text, message.media) == ("", (Media("https://x/1", "application/pdf", "cv.pdf"),))
 
     @pytest.mark.parametrize(
-        ("kind", "content_type"), [("audio", "audio/ogg"), ("contacts", "text/vcard"), ("sticker", "image/webp")]
+        ("kind", "content_type", "ours"),
+        [
+            ("audio", "audio/ogg", MediaKind.VOICE),
+            ("audio", "audio/ogg; codecs=opus", MediaKind.VOICE),
+            ("contacts", "text/vcard", MediaKind.CONTACT),
+            ("contacts", "text/x-vcard", MediaKind.CONTACT),
+            ("sticker", "image/webp", MediaKind.STICKER),
+            ("image", "image/webp", MediaKind.PICTURE),
+            ("video", "video/mp4", MediaKind.VIDEO),
+            ("document", "text/plain", MediaKind.DOCUMENT),
+            ("", "IMAGE/PNG", MediaKind.PICTURE),
+            ("", "", MediaKind.DOCUMENT),
+        ],
     )
-    def test_voices_contacts_and_stickers(self, kind: str, content_type: str) -> None:
+    def test_what_a_file_is_to_the_person(self, kind: str, content_type: str, ours: MediaKind) -> None:
         message = parsed("", MessageType=kind, NumMedia="1", MediaUrl0="https://x/1", MediaContentType0=content_type)
-        assert (message.text, message.media[0].content_type) == ("", content_type)
+        assert (message.text, message.media[0].content_type, message.media[0].kind) == ("", content_type, ours)
 
     def test_several_files(self) -> None:
         media = {f"MediaUrl{n}": f"https://x/{n}" for n in range(3)} | {
@@ -82,25 +108,50 @@ class TestMessages:
         message = parsed(
             "", MessageType="location", Latitude="51.5", Longitude="-0.1", Label="Office", Address="1 High St"
         )
-        assert message.text == "[location: 51.5, -0.1, Office, 1 High St]"
-        assert parsed("", Latitude="51.5", Longitude="-0.1").text == "[location: 51.5, -0.1]"
+        assert (message.text, message.extras) == ("", (Location("51.5", "-0.1", "Office", "1 High St"),))
+        assert parsed("", Latitude="51.5", Longitude="-0.1").extras == (Location("51.5", "-0.1"),)
+        assert parsed("here", Latitude="51.5", Longitude="").extras == ()
 
-    def test_a_button(self) -> None:
-        assert (
-            parsed("Yes please", MessageType="button", ButtonText="Yes please", ButtonPayload="yes").text
-            == "Yes please"
-        )
-        assert parsed("", MessageType="button", ButtonText="Yes please", ButtonPayload="yes").text == "Yes please"
+    @pytest.mark.parametrize("body", ["Yes please", ""])
+    def test_a_button(self, body: str) -> None:
+        message = parsed(body, MessageType="button", ButtonText="Yes please", ButtonPayload="yes")
+        assert (message.text, message.extras) == ("Yes please", (Choice("Yes please", "yes"),))
 
     def test_a_choice_from_a_list(self) -> None:
-        assert parsed("", MessageType="interactive", ListId="1", ListTitle="Monday").text == "Monday"
+        message = parsed("", MessageType="interactive", ListId="1", ListTitle="Monday", Description="with Priya")
+        assert (message.text, message.extras) == ("Monday", (Choice("Monday", "1", "with Priya"),))
 
     def test_an_answer_to_an_earlier_message(self) -> None:
         message = parsed("that one", OriginalRepliedMessageSid="SM0", OriginalRepliedMessageSender=OWN)
-        assert (message.text, message.raw["OriginalRepliedMessageSid"]) == ("that one", "SM0")
+        assert (message.text, message.extras) == ("that one", (Quotation("SM0"),))
+
+    def test_a_button_under_a_message_replies_to_it(self) -> None:
+        message = parsed("Yes", ButtonText="Yes", ButtonPayload="y", OriginalRepliedMessageSid="SM0")
+        assert message.extras == (Quotation("SM0"), Choice("Yes", "y"))
 
     def test_a_reaction(self) -> None:
-        assert parsed("👍", MessageType="reaction").text == "👍"
+        message = parsed("👍", MessageType="reaction", OriginalRepliedMessageSid="SM0")
+        assert (message.text, message.extras) == ("👍", (Reaction("👍", "SM0"),))
+
+    def test_a_reaction_that_is_taken_back(self) -> None:
+        assert parsed("", MessageType="reaction", OriginalRepliedMessageSid="SM0").extras == (Reaction("", "SM0"),)
+
+    @pytest.mark.parametrize(
+        ("fields", "often"),
+        [({"Forwarded": "true"}, False), ({"FrequentlyForwarded": "true"}, True), ({"Forwarded": "false"}, None)],
+    )
+    def test_a_forwarded_message(self, fields: dict[str, str], often: bool | None) -> None:
+        assert parsed("news", **fields).extras == (() if often is None else (Forwarded(often),))
+
+    def test_somebody_who_comes_through_an_advertisement(self) -> None:
+        told = {"ReferralHeadline": "Jobs", "ReferralBody": "Apply", "ReferralSourceUrl": "https://fb.me/1"}
+        message = parsed("hi", ReferralSourceType="ad", ReferralNumMedia="0", **told)
+        assert message.extras == (Referral("Jobs", "Apply", "https://fb.me/1", "ad"),)
+
+    def test_what_a_message_is_beside_text_takes_no_more_room_than_there_is(self) -> None:
+        (location,) = parsed("", Latitude="1", Longitude="2", Label="x" * 100_000).extras
+        assert isinstance(location, Location)
+        assert len(location.label) == 1_000
 
     @pytest.mark.parametrize("text", ["Grüße 👋🏽", "مرحبا", "a&b=c;d+e%20f", "line\r\nline", "\x00\ufffe", "<x>&amp;"])
     def test_every_text_comes_through(self, text: str) -> None:
