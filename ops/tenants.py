@@ -124,6 +124,9 @@ class AiConfig(BaseModel):
         default=None, description=f"one of {', '.join(Moderation)}"
     )
     check_needs_human: bool | None = Field(default=None, description="true or false")
+    transcription_model: Text | None = Field(
+        default=None, description="a model that transcribes, such as gpt-transcribe"
+    )
 
     _secret = field_validator("api_key_reference")(lambda name: readable("engine", name))
 

@@ -201,6 +201,7 @@ class TestTheStore:
     ) -> None:
         monkeypatch.setenv("MEDIA_BUCKET", "no-such-bucket")
         relay.cache_clear()
+        open_stage.policies = {}
         open_stage.sends(files=[VOICE])
         open_stage.minutes_pass(2)
         open_stage.work_off()

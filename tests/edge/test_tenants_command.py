@@ -49,6 +49,7 @@ EXAMPLE: dict[str, Any] = {
         "assistant_id_replies": "asst_7",
         "moderation": "both",
         "check_needs_human": True,
+        "transcription_model": "gpt-transcribe",
     },
     "burst_idle_seconds": 20,
     "burst_max_seconds": 60,
