@@ -18,6 +18,7 @@ Steps that several stages share:
     authenticity   who sent this
     lookup         which conversation it belongs to
     consent        whether the person wants messages
+    restraint      why the AI leaves to a human what it may answer
     entries        records as history
     attachments    files: fetched once, kept, put into words
     reactions      which of them want an answer

@@ -27,6 +27,11 @@ METRICS: Mapping[str, tuple[tuple[str, MetricUnit, str | None], ...]] = {
     "turn_started": (("Turns", MetricUnit.Count, None),),
     "turn_discarded": (("TurnsDiscarded", MetricUnit.Count, None),),
     "turn_failed": (("TurnsFailed", MetricUnit.Count, None),),
+    "turn_refrained": (("TurnsRefrained", MetricUnit.Count, None),),
+    "tokens_counted": (
+        ("PercentOfDailyTokens", MetricUnit.Percent, "percent_of_day"),
+        ("PercentOfMonthlyTokens", MetricUnit.Percent, "percent_of_month"),
+    ),
     "apology_committed": (("Apologies", MetricUnit.Count, None),),
     "turn_committed": (
         ("TurnsCommitted", MetricUnit.Count, None),

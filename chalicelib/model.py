@@ -364,6 +364,7 @@ class AiSettings:
     tools: tuple[str, ...] | None = None
     webhook_tools: tuple[WebhookTool, ...] | None = None
     max_output_tokens: int | None = None
+    longest_answer: int | None = None  #: in characters, as the model is told
     history_tokens: int | None = None  #: how many tokens of the conversation the model is shown at most
     assistant_id: str | None = None  #: of the `assistants` engine
     moderation: Moderation | None = None
@@ -380,6 +381,7 @@ class AiSettings:
             tools=self.tools if self.tools is not None else other.tools,
             webhook_tools=self.webhook_tools if self.webhook_tools is not None else other.webhook_tools,
             max_output_tokens=self.max_output_tokens or other.max_output_tokens,
+            longest_answer=self.longest_answer or other.longest_answer,
             history_tokens=self.history_tokens or other.history_tokens,
             assistant_id=self.assistant_id or other.assistant_id,
             moderation=self.moderation or other.moderation,
@@ -388,6 +390,15 @@ class AiSettings:
             ),
             transcription_model=self.transcription_model or other.transcription_model,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a tenant's AI may do; None is without limit. A conversation that reaches one goes to a human."""
+
+    turns_a_day: int | None = None  #: in one conversation
+    tokens_a_day: int | None = None
+    tokens_a_month: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,6 +419,7 @@ class Tenant:
     fallback_window: timedelta = timedelta(hours=24)
     closed_window: Template | None = None  #: what goes out where WhatsApp's 24 hours are over
     typing_indicator: bool = False  #: the person sees that somebody is writing while a turn runs
+    limits: Limits = field(default_factory=Limits)
     apology_text: str | None = None  #: what a person is told when the AI fails for good
     on_new_message: OnNewMessage = OnNewMessage.RESTART
     unknown_senders: UnknownSender = UnknownSender.FALLBACK

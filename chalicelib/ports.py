@@ -255,6 +255,12 @@ class OptOuts(Protocol):
         ...
 
 
+class Meters(Protocol):
+    def add(self, name: str, amount: int, *, at_most: int | None, until: datetime) -> int | None:
+        """Adds to a counter, unless it has reached `at_most` already; its value after it, or None if it had."""
+        ...
+
+
 class Queues(Protocol):
     """The queues of one stage. Each method raises TryAgain where it cannot be said that the message is on its queue."""
 

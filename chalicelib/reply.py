@@ -34,6 +34,7 @@ from chalicelib.ports import (
     History,
     Identifiers,
     Journal,
+    Meters,
     OptOuts,
     Providers,
     Queues,
@@ -45,6 +46,7 @@ from chalicelib.ports import (
     Tenants,
     Tools,
 )
+from chalicelib.restraint import count_tokens, reason_to_refrain
 
 #: How many messages of the history an engine is shown, and how many are read at most.
 HISTORY_LIMIT = 60
@@ -76,6 +78,7 @@ def reply(
     look_up: Gather,
     splitter: Splitter,
     opt_outs: OptOuts,
+    meters: Meters,
     providers: Providers,
     queues: Queues,
     route: Route,
@@ -102,10 +105,15 @@ def reply(
     if lack_files(taken.waiting) and not taken.burst_is_over:
         _look_again(context, taken, queues, clock, journal)
         return
-    _show_typing(taken, secrets, providers, journal)
     try:
         _demand_complete(taken)
+        reason = reason_to_refrain(seen, taken.tenant, taken.latest, taken.waiting, meters=meters, at=taken.at)
+        if reason is not None:
+            _refrain(seen, reason, take_over, journal)
+            return
+        _show_typing(taken, secrets, providers, journal)
         answer = _think(taken, secrets, engines, tools, journal)
+        count_tokens(seen, taken.tenant, answer.usage, meters=meters, journal=journal, at=clock())
     except Refused as refusal:
         _fail(seen, refusal, refusal.code, give_up, journal)
         return
@@ -172,6 +180,12 @@ def _waited(seen: Conversation, now: datetime) -> float:
     """Seconds since the oldest message that waits came in."""
     oldest = seen.waiting[0].received_at if seen.waiting else seen.unanswered_since
     return (now - oldest).total_seconds() if oldest else 0.0
+
+
+def _refrain(seen: Conversation, reason: str, take_over: TakeOver, journal: Journal) -> None:
+    journal("turn_refrained", "the AI leaves this to a human", conversation=seen.reference, reason=reason)
+    if take_over(seen.key, reason=reason, seen=seen) is None:
+        _discard(seen, journal)
 
 
 def _show_typing(taken: _Taken, secrets: Secrets, providers: Providers, journal: Journal) -> None:

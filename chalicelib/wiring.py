@@ -23,7 +23,7 @@ from chalicelib import (
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.conversations import DynamoConversations
 from chalicelib.aws.idempotency import DynamoIdempotencyRecords
-from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory, DynamoOptOuts
+from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory, DynamoMeters, DynamoOptOuts
 from chalicelib.aws.queues import SqsQueues
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.tenants import DynamoTenants
@@ -101,6 +101,7 @@ class Relay:
             look_up=self.look_up,
             splitter=self.splitter,
             opt_outs=self.opt_outs,
+            meters=self.meters,
             providers=self.providers,
             queues=self.queues,
             route=self.route,
@@ -179,6 +180,7 @@ class Relay:
             secrets=self.secrets,
             providers=self.providers,
             conversations=self.conversations,
+            history=self.history,
             take_in=self.take_in,
             clock=self.clock,
             journal=self.journal,
@@ -218,6 +220,10 @@ class Relay:
     @cached_property
     def opt_outs(self) -> DynamoOptOuts:
         return DynamoOptOuts(self._dynamodb, self.settings.messages_table)
+
+    @cached_property
+    def meters(self) -> DynamoMeters:
+        return DynamoMeters(self._dynamodb, self.settings.messages_table)
 
     @cached_property
     def tenants(self) -> DynamoTenants:

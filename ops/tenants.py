@@ -117,6 +117,9 @@ class AiConfig(BaseModel):
     )
     tools: list[Text] | None = Field(default=None, description="a list of names; left out, the built-in ones")
     webhook_tools: list[WebhookTool] | None = Field(default=None, description="a list of tools with their URLs")
+    longest_answer: Annotated[int, Field(ge=20)] | None = Field(
+        default=None, description="a number of characters, 20 or more, as the model is told"
+    )
     max_output_tokens: Annotated[int, Field(ge=16)] | None = Field(default=None, description="a number, 16 or more")
     history_tokens: Annotated[int, Field(ge=1)] | None = Field(default=None, description="a number of tokens")
     assistant_id_replies: Text | None = Field(default=None, description="an assistant's id, such as asst_…")
@@ -153,6 +156,16 @@ class Template(BaseModel):
     variables: dict[str, str] | None = Field(default=None, description="names and texts, such as '1': '{person_name}'")
 
 
+class LimitsEntry(BaseModel):
+    """How much the tenant's AI may do before humans take over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    turns_a_day: Annotated[int, Field(ge=0)] | None = Field(default=None, description="turns in one conversation")
+    tokens_a_day: Annotated[int, Field(ge=0)] | None = Field(default=None, description="a number of tokens")
+    tokens_a_month: Annotated[int, Field(ge=0)] | None = Field(default=None, description="a number of tokens")
+
+
 class TenantItem(BaseModel):
     """An item of the tenants table, as `chalicelib.aws.items.tenant_of` reads it."""
 
@@ -182,6 +195,7 @@ class TenantItem(BaseModel):
     apology_text: Annotated[str, StringConstraints(min_length=1, max_length=1_600)] | None = Field(
         default=None, description="at most 1,600 characters, with {company_name} and {project_name}"
     )
+    limits: LimitsEntry | None = Field(default=None, description="how much the AI may do")
     on_new_message: Annotated[OnNewMessage, Field(strict=False)] | None = Field(
         default=None, description=f"one of {', '.join(OnNewMessage)}"
     )

@@ -25,9 +25,9 @@ class Update:
         self._sets.append(f"{name} = if_not_exists({name}, {self._value(value)})")
         return self
 
-    def count_up(self, path: str) -> "Update":
+    def count_up(self, path: str, amount: int = 1) -> "Update":
         name = self._name(path)
-        self._sets.append(f"{name} = if_not_exists({name}, {self._value(0)}) + {self._value(1)}")
+        self._sets.append(f"{name} = if_not_exists({name}, {self._value(0)}) + {self._value(amount)}")
         return self
 
     def append(self, path: str, value: Any) -> "Update":

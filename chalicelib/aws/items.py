@@ -20,6 +20,7 @@ from chalicelib.model import (
     Extra,
     Forwarded,
     HistoryEntry,
+    Limits,
     Location,
     Media,
     MediaKind,
@@ -268,11 +269,20 @@ def tenant_of(item: Item) -> Tenant | None:
         fallback_window=_seconds(item, "fallback_window_seconds") or timedelta(hours=24),
         closed_window=_template_of(_map(item, "closed_window_template")),
         typing_indicator=_is_true(item, "typing_indicator"),
+        limits=_limits_of(_map(item, "limits")),
         apology_text=_text(item, "apology_text") or None,
         on_new_message=OnNewMessage(newer) if newer in set(OnNewMessage) else OnNewMessage.RESTART,
         unknown_senders=UnknownSender(wish) if wish in set(UnknownSender) else UnknownSender.FALLBACK,
         messaging_service=_text(item, "messaging_service_sid") or None,
         sms_max_segments=_count(item, "sms_max_segments"),
+    )
+
+
+def _limits_of(item: Item) -> Limits:
+    return Limits(
+        turns_a_day=_number(item, "turns_a_day"),
+        tokens_a_day=_number(item, "tokens_a_day"),
+        tokens_a_month=_number(item, "tokens_a_month"),
     )
 
 
@@ -287,6 +297,7 @@ def ai_settings_of(ai: Item) -> AiSettings:
         webhook_tools=_webhook_tools_of(ai.get("webhook_tools")),
         max_output_tokens=_number(ai, "max_output_tokens"),
         transcription_model=_text(ai, "transcription_model") or None,
+        longest_answer=_number(ai, "longest_answer"),
         history_tokens=_number(ai, "history_tokens"),
         assistant_id=_text(ai, "assistant_id_replies") or None,
         moderation=Moderation(moderation) if moderation in set(Moderation) else None,

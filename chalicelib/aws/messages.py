@@ -174,6 +174,30 @@ class DynamoOptOuts:
         return from_wire(response.get("Item") or {}).get("opted_out") is True
 
 
+class DynamoMeters:
+    """Counters of what a tenant's AI does, kept beside the history; see `ports.Meters`."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def add(self, name: str, amount: int, *, at_most: int | None, until: datetime) -> int | None:
+        if at_most is not None and at_most <= 0:
+            return None
+        update = Update().count_up("used", amount).set("expires_at", int(until.timestamp()))
+        if at_most is not None:
+            update.only_if("(attribute_not_exists({0}) OR {0} < {most})", "used", most=at_most)
+        key = {"conversation_id": f"meter#{name}", "position": "meter"}
+        try:
+            with translated():
+                response = self._dynamodb.update_item(**update.request(self._table, key, returns="ALL_NEW"))
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
+            return None
+        return int(from_wire(response["Attributes"])["used"])
+
+
 def _opt_out_key(company: str, person: str) -> dict[str, str]:
     return {"conversation_id": f"opt-out#{company}#{bare(person)}", "position": "opt-out"}
 

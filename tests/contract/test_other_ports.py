@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.aws.idempotency import DynamoIdempotencyRecords
 from chalicelib.aws.items import item_to_wire, tenant_of
-from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory, DynamoOptOuts
+from chalicelib.aws.messages import DynamoFallbacks, DynamoHistory, DynamoMeters, DynamoOptOuts
 from chalicelib.aws.queues import SqsQueues
 from chalicelib.aws.secrets import SecretsManager
 from chalicelib.aws.tenants import DynamoTenants
@@ -32,12 +32,23 @@ from chalicelib.model import (
     Usage,
     WebhookTool,
 )
-from chalicelib.ports import Begun, Fallbacks, History, IdempotencyRecords, OptOuts, Queues, Secret, Secrets, Tenants
+from chalicelib.ports import (
+    Begun,
+    Fallbacks,
+    History,
+    IdempotencyRecords,
+    Meters,
+    OptOuts,
+    Queues,
+    Secret,
+    Secrets,
+    Tenants,
+)
 from tests.contract.conftest import REAL, TABLES, endpoint_of
 from tests.contract.shelves import MESSAGES, STAGE, TENANTS, bodies, sdk
 from tests.twins.cast import OWN_ADDRESS, PERSON, conversation, waiting
 from tests.twins.clock import START, TwinClock
-from tests.twins.history import TwinFallbacks, TwinHistory, TwinOptOuts
+from tests.twins.history import TwinFallbacks, TwinHistory, TwinMeters, TwinOptOuts
 from tests.twins.idempotency import TwinIdempotencyRecords
 from tests.twins.queues import TwinQueues
 from tests.twins.secrets import TwinSecrets
@@ -55,6 +66,7 @@ class House:
     fallbacks: Fallbacks
     opt_outs: OptOuts
     records: IdempotencyRecords
+    meters: Meters
     queues: Queues
     secrets: Secrets
     tenants: Tenants
@@ -98,6 +110,7 @@ def _house_of_twins() -> House:
         fallbacks=TwinFallbacks(),
         opt_outs=TwinOptOuts(),
         records=TwinIdempotencyRecords(),
+        meters=TwinMeters(),
         queues=queues,
         secrets=secrets,
         tenants=tenants,
@@ -131,6 +144,7 @@ def _house_at(tables: str | None, others: str | None) -> House:
         fallbacks=DynamoFallbacks(dynamodb, MESSAGES),
         opt_outs=DynamoOptOuts(dynamodb, MESSAGES),
         records=DynamoIdempotencyRecords(dynamodb, MESSAGES),
+        meters=DynamoMeters(dynamodb, MESSAGES),
         queues=SqsQueues(sqs),
         secrets=SecretsManager(secretsmanager, clock=clock),
         tenants=DynamoTenants(dynamodb, TENANTS, clock=clock),
@@ -313,6 +327,31 @@ class TestDeliveryStatus:
     def test_a_failure_without_id_keeps_the_text(self, house: House, cid: str) -> None:
         mark(house, cid, Delivery.FAILED, provider_id=None, code="attempts")
         assert house.history.latest(cid, limit=10)[-1].text == "answer 1.0"
+
+
+@on_every_table
+class TestMeters:
+    UNTIL = START + timedelta(days=40)
+
+    def test_what_is_added_adds_up(self, house: House, cid: str) -> None:
+        assert [house.meters.add(cid, each, at_most=None, until=self.UNTIL) for each in (5, 0, 7)] == [5, 5, 12]
+
+    def test_nothing_is_added_once_the_limit_is_reached(self, house: House, cid: str) -> None:
+        counted = [house.meters.add(cid, 2, at_most=3, until=self.UNTIL) for _ in range(3)]
+        assert counted == [2, 4, None]
+        assert house.meters.add(cid, 0, at_most=None, until=self.UNTIL) == 4
+
+    def test_asking_with_nothing_to_add_tells_whether_the_limit_is_reached(self, house: House, cid: str) -> None:
+        assert house.meters.add(cid, 0, at_most=1, until=self.UNTIL) == 0
+        house.meters.add(cid, 1, at_most=None, until=self.UNTIL)
+        assert house.meters.add(cid, 0, at_most=1, until=self.UNTIL) is None
+
+    def test_a_limit_of_nothing_is_reached_from_the_beginning(self, house: House, cid: str) -> None:
+        assert house.meters.add(cid, 1, at_most=0, until=self.UNTIL) is None
+
+    def test_counters_are_apart(self, house: House, cid: str) -> None:
+        house.meters.add(cid, 5, at_most=None, until=self.UNTIL)
+        assert house.meters.add(f"{cid}#2", 1, at_most=5, until=self.UNTIL) == 1
 
 
 @on_every_table

@@ -22,6 +22,7 @@ def run(stage: Stage, *, later: timedelta = timedelta(minutes=2)) -> int:
         secrets=parts.secrets,
         providers=parts.providers,
         conversations=parts.conversations,
+        history=parts.history,
         take_in=parts.take_in,
         clock=lambda: datetime.now(UTC) + later,
         journal=parts.journal,

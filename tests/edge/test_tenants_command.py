@@ -44,6 +44,7 @@ EXAMPLE: dict[str, Any] = {
                 "secret_reference": "tool-credentials/pickle-recruitment/visits",
             }
         ],
+        "longest_answer": 600,
         "max_output_tokens": 400,
         "history_tokens": 4_000,
         "assistant_id_replies": "asst_7",
@@ -61,6 +62,7 @@ EXAMPLE: dict[str, Any] = {
     "sms_max_segments": 3,
     "closed_window_template": {"content_sid": "HX" + "0123456789abcdef" * 2, "variables": {"1": "{person_name}"}},
     "typing_indicator": True,
+    "limits": {"turns_a_day": 20, "tokens_a_day": 100_000, "tokens_a_month": 1_000_000},
     "messaging_service_sid": "MG" + "0123456789abcdef" * 2,
 }
 

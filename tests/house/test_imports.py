@@ -7,7 +7,17 @@ import pytest
 from tests.house.source import Module, modules
 
 LANGUAGE = {"model", "lifecycle", "context", "errors", "ports", "reading", "cards"}
-STEPS = {"authenticity", "lookup", "consent", "entries", "picture", "outbound", "attachments", "reactions"}
+STEPS = {
+    "authenticity",
+    "lookup",
+    "consent",
+    "entries",
+    "restraint",
+    "picture",
+    "outbound",
+    "attachments",
+    "reactions",
+}
 STAGES = {"receive", "reply", "send", "track", "handoff", "route", "rescue", "reconcile", "settle", "collect"}
 EDGES = {"channels", "engines", "tools", "aws", "folder", "journal"}
 

@@ -35,6 +35,7 @@ REMOTE: Mapping[str, Sequence[str]] = {
     "history": ("write", "begin", "latest", "holds", "mark"),
     "fallbacks": ("may_send",),
     "opt_outs": ("note", "holds"),
+    "meters": ("add",),
     "tenants": ("at", "addresses"),
     "secrets": ("current", "refreshed"),
     "queues": ("wake_turn", "wake_sender", "hand_to_human"),

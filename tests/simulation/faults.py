@@ -87,6 +87,7 @@ POSSIBLE: Mapping[str, Sequence[Fault]] = {
     "fallbacks.may_send": _WRITE,
     "opt_outs.note": _WRITE,
     "opt_outs.holds": _READ,
+    "meters.add": _WRITE,
     "tenants.at": (Fault.THROTTLED,),
     "tenants.addresses": _READ,
     "secrets.current": (Fault.THROTTLED,),

@@ -199,8 +199,11 @@ def _failure_reaches_a_human(world: World) -> Iterator[str]:
 
 
 def _is_somebodys(world: World, answer: Committed) -> bool:
-    """A human was told, or the person has been answered since."""
-    told = any(up_to >= answer.to for _, up_to in world.truth.passed[answer.key])
+    """A human was told of the newest message that anything is left of, or the person has been answered since."""
+    conversation_id, newest = answer.key.conversation_id, answer.to
+    while newest > answer.after and world.history.entry(conversation_id, Numbered.inbound(newest)) is None:
+        newest -= 1
+    told = any(up_to >= newest for _, up_to in world.truth.passed[answer.key])
     record = world.records.get(answer.key)
     return told or (record is not None and record.answered > answer.to)
 

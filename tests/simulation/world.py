@@ -33,10 +33,12 @@ from tests.simulation.truth import Committed, Said, Truth
 from tests.simulation.witnesses import WitnessedConversations, WitnessedHistory
 from tests.twins import webhooks
 from tests.twins.clock import CountingIdentifiers
+from tests.twins.history import TwinMeters
 from tests.twins.idempotency import TwinIdempotencyRecords, nobody
 from tests.twins.media import TwinMediaSource, TwinMediaStore, TwinTranscriber
 from tests.twins.queues import Delivery as Handed
 from tests.twins.relay import Ports
+from tests.twins.store import MOST_WAITING
 
 #: Seconds after which a Lambda is killed. Workers of queues and sweeps are let live on: a killed one does less harm.
 _LIVES = {"webhook": 20.0, "callback": 20.0, "reconcile": 120.0}
@@ -63,6 +65,7 @@ class World:
         self.history = store.history(self.clockwork.moment)
         self.fallbacks = store.fallbacks()
         self.opt_outs = store.opt_outs()
+        self.meters = TwinMeters()
         self.queues = SeenQueues(self)
         self.references = CheapReferences()
         self.provider = Provider(self)
@@ -95,6 +98,7 @@ class World:
             history=WitnessedHistory(self.history, self.truth, self),
             fallbacks=self.fallbacks,
             opt_outs=self.opt_outs,
+            meters=self.meters,
             tenants=CachedTenants(clock, self.tenants),
             secrets=CachedSecrets(clock, self.secrets),
             queues=self.queues,
@@ -229,7 +233,7 @@ class World:
 
     def _reconcile(self) -> None:
         unsaid = any(each.recorded is None for each in self.truth.said.values())
-        if unsaid or self.scenario.cramped:
+        if unsaid or self.scenario.cramped or len(self.truth.said) > MOST_WAITING:
             self.start("reconcile", ("reconcile", int(self.now)), lambda machine: machine.reconcile())
         if self.now < self.scenario.until + _RECONCILE_EVERY:
             self.after(_RECONCILE_EVERY, self._reconcile)

@@ -1,4 +1,4 @@
-"""The history, the fallbacks and the opt-outs in memory."""
+"""The history, the fallbacks, the opt-outs and the meters in memory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -132,3 +132,18 @@ class TwinOptOuts:
     def holds(self, company: str, person: str) -> bool:
         with self._at_hand:
             return (company, bare(person)) in self._out
+
+
+class TwinMeters:
+    """Counters by name."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, int] = {}
+        self._at_hand = RLock()
+
+    def add(self, name: str, amount: int, *, at_most: int | None, until: datetime) -> int | None:
+        with self._at_hand:
+            if at_most is not None and self.used.get(name, 0) >= at_most:
+                return None
+            self.used[name] = self.used.get(name, 0) + amount
+            return self.used[name]

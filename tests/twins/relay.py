@@ -38,6 +38,7 @@ from chalicelib.ports import (
     Journal,
     MediaSource,
     MediaStore,
+    Meters,
     OptOuts,
     Providers,
     Queues,
@@ -55,7 +56,7 @@ from chalicelib.tools.outside import Outside
 from tests.twins import cast, webhooks
 from tests.twins.clock import CountingIdentifiers, TwinClock
 from tests.twins.engine import TwinEngine, TwinEngines
-from tests.twins.history import TwinFallbacks, TwinHistory, TwinOptOuts
+from tests.twins.history import TwinFallbacks, TwinHistory, TwinMeters, TwinOptOuts
 from tests.twins.idempotency import TwinIdempotencyRecords, nobody
 from tests.twins.journal import TwinJournal
 from tests.twins.media import TwinMediaSource, TwinMediaStore, TwinTranscriber
@@ -80,6 +81,7 @@ class Ports:
     history: History
     fallbacks: Fallbacks
     opt_outs: OptOuts
+    meters: Meters
     tenants: Tenants
     secrets: Secrets
     queues: Queues
@@ -218,6 +220,7 @@ class TwinRelay:
         self.history = TwinHistory(self.clock)
         self.fallbacks = TwinFallbacks()
         self.opt_outs = TwinOptOuts()
+        self.meters = TwinMeters()
         self.tenants = TwinTenants(self.clock)
         self.secrets = TwinSecrets(self.clock)
         self.queues = TwinQueues(self.clock)
@@ -232,6 +235,7 @@ class TwinRelay:
                 history=self.history,
                 fallbacks=self.fallbacks,
                 opt_outs=self.opt_outs,
+                meters=self.meters,
                 tenants=self.tenants,
                 secrets=self.secrets,
                 queues=self.queues,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import Refused, TryAgain
-from chalicelib.model import Channel, Inbound, UnknownSender
+from chalicelib.model import Channel, Inbound, Numbered, UnknownSender
 from tests.twins import cast
 from tests.twins.relay import TwinRelay
 
@@ -103,3 +103,16 @@ def test_a_tenant_without_credentials_is_passed_over(relay: TwinRelay) -> None:
     relay.tenants.put(cast.tenant(credentials_reference=None))
     received(relay, 1)
     assert later(relay) == 0
+
+
+def test_what_a_taking_over_closed_before_the_history_had_it_is_found_again(relay: TwinRelay) -> None:
+    for number in range(1, 22):
+        relay.hear(number)
+    del relay.history._entries[cast.CONVERSATION_ID, Numbered.inbound(21)]
+    relay.history._searchable_from.pop(cast.message_id(21))
+    relay.take_over()
+    received(relay, 21)
+    later(relay)
+    found = relay.history.of(cast.CONVERSATION_ID)[-1]
+    assert (found.number, found.text) == (21, "message 21")
+    assert relay.the_conversation().received == 21

@@ -188,6 +188,7 @@ class TestThink:
 
     def test_no_more_than_sixty_messages_of_the_history_are_shown_beside_what_waits(self, relay: TwinRelay) -> None:
         for number in range(1, 40):
+            relay.clock.advance(seconds=60)
             relay.hear(number)
             relay.run_until_quiet()
         assert 58 <= len(relay.engine.turns[-1].history) <= 61
