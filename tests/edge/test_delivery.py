@@ -125,7 +125,9 @@ def test_a_refused_answer_goes_to_a_human(conversation: Stage, code: int) -> Non
     conversation.twilio_fault("refuse", code=code)
     answered(conversation)
     record = conversation.record()
-    assert (record["conversation_status"], record["hand_off_to_human"]) == ("send_failed", True)
+    status = "opted_out" if code == 21610 else "send_failed"
+    assert (record["conversation_status"], record["hand_off_to_human"]) == (status, True)
+    assert record.get("opted_out", False) == (code == 21610)
     assert record["hand_off_to_human_reason"] == f"send_refused:{code}"
     assert "outgoing" not in record
     [context] = conversation.taken("handoff")

@@ -164,10 +164,15 @@ def test_start_lets_the_ai_answer_again(stage: Stage) -> None:
     assert "Monday to Friday" in stage.texts_sent(TEXTER)[-1]
 
 
-def test_the_word_stop_alone_is_no_opting_out_because_twilio_decides(stage: Stage) -> None:
+def test_the_word_stop_alone_is_enough_where_twilio_does_not_recognise_it(stage: Stage) -> None:
     stage.open()
+    stage.open(conversation_id="another", created_at="2026-11-19T09:00:00.000Z")
     stage.write("STOP")
-    assert not stage.record().get("opted_out")
+    stage.work_off()
+    assert [each["opted_out"] for each in stage.records_of(PERSON)] == [True, True]
+    assert stage.sent() == []
+    stage.write("START")
+    assert [each["opted_out"] for each in stage.records_of(PERSON)] == [False, False]
 
 
 def test_an_opt_out_of_a_payload_is_twilios_word(stage: Stage) -> None:

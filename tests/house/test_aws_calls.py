@@ -85,9 +85,9 @@ def test_a_forged_request_makes_one_call(warm: Stage) -> None:
     assert counted(warm, lambda: warm.post(path, body, token="made up")) == ["dynamodb:Query"]
 
 
-def test_a_stranger_costs_the_lookup_and_one_write(warm: Stage) -> None:
+def test_a_stranger_costs_the_lookups_and_one_write(warm: Stage) -> None:
     calls = counted(warm, lambda: warm.webhook("Hello?", person="+447700900199"))
-    assert calls == ["dynamodb:Query", "dynamodb:PutItem"]
+    assert calls == ["dynamodb:Query", "dynamodb:GetItem", "dynamodb:PutItem"]
 
 
 def test_a_stale_wake_up_makes_one_call(warm: Stage) -> None:
