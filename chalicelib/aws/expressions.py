@@ -70,11 +70,12 @@ class Update:
             clauses.append("SET " + ", ".join(self._sets))
         if self._removes:
             clauses.append("REMOVE " + ", ".join(self._removes))
+        conditions = {"ConditionExpression": " AND ".join(self._conditions)} if self._conditions else {}
         return {
             "TableName": table,
             "Key": item_to_wire(key),
             "UpdateExpression": " ".join(clauses),
-            "ConditionExpression": " AND ".join(self._conditions),
+            **conditions,
             "ExpressionAttributeNames": self._names,
             "ExpressionAttributeValues": self._values,
             "ReturnValues": returns,

@@ -31,6 +31,7 @@ ADAPTERS: Mapping[str, str] = {
     "history": "DynamoHistory",
     "fallbacks": "DynamoFallbacks",
     "opt_outs": "DynamoOptOuts",
+    "meters": "DynamoMeters",
     "tenants": "DynamoTenants",
     "secrets": "SecretsManager",
     "records": "DynamoIdempotencyRecords",

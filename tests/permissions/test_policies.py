@@ -395,6 +395,7 @@ _OWNERS = {
     "fallbacks": ("messages",),
     "opt_outs": ("messages",),
     "records": ("messages",),
+    "meters": ("messages",),
     "tenants": ("tenants",),
     "secrets": ("secret",),
     "queues": ("queue",),

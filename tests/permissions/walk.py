@@ -64,6 +64,7 @@ def scenarios() -> Iterator[Scenario]:
     yield from (_exchange, _exchange_by_sms, _long_message, _message_for_a_human, _stranger, _newcomer)
     yield from (_conversation_of_many_messages, _callback_of_a_failure, _callback_after_doubt, _refusal, _rotation)
     yield from (_typing, _closed_window, _closed_window_later, _opting_out)
+    yield from (_limited(function) for function in TURNS)
     yield from (_stopped_answer, _doubt, _stalled_turn, _lost_message)
     yield from (_file, _file_for_a_human)
     for function in TURNS:
@@ -173,6 +174,14 @@ def _closed_window_later(stage: Stage) -> None:
     stage.work_off()
     stage.await_callbacks("failed")
     stage.work_off()
+
+
+def _limited(function: str) -> Scenario:
+    def scenario(stage: Stage) -> None:
+        stage.tenant(limits={"turns_a_day": 1, "tokens_a_day": 1, "tokens_a_month": 1_000_000})
+        _turn_of(function)(stage)
+
+    return scenario
 
 
 def _opting_out(stage: Stage) -> None:
