@@ -109,7 +109,6 @@ def test_what_a_taking_over_closed_before_the_history_had_it_is_found_again(rela
     for number in range(1, 22):
         relay.hear(number)
     del relay.history._entries[cast.CONVERSATION_ID, Numbered.inbound(21)]
-    relay.history._searchable_from.pop(cast.message_id(21))
     relay.take_over()
     received(relay, 21)
     later(relay)
