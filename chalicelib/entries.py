@@ -96,7 +96,7 @@ def entries_of_answer(conversation: Conversation, outgoing: Outgoing) -> list[Hi
             conversation_id=conversation.key.conversation_id,
             position=outgoing.position(part),
             author=outgoing.author,
-            text=outgoing.parts[part].text,
+            text=outgoing.parts[part].text or f"[file: {outgoing.parts[part].media_url}]",
             at=outgoing.claimed_at,
             channel=outgoing.channel,
             number=outgoing.to,

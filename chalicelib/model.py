@@ -274,10 +274,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One provider message of an answer; `provider_id` is there once it went out."""
+    """One provider message of an answer, a text or a file; `provider_id` is there once it went out."""
 
     text: str
     provider_id: str | None = None
+    media_url: str | None = None  #: a file instead of a text, from where the provider fetches it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ def with_part(conversation: Conversation, part: int, provider_id: str) -> Conver
     """The conversation as it is once this part of its answer is out."""
     outgoing = outgoing_of(conversation)
     parts = list(outgoing.parts)
-    parts[part] = Part(parts[part].text, provider_id)
+    parts[part] = replace(parts[part], provider_id=provider_id)
     return replace(conversation, outgoing=replace(outgoing, parts=tuple(parts)))
 
 

@@ -52,6 +52,9 @@ from chalicelib.restraint import count_tokens, reason_to_refrain
 HISTORY_LIMIT = 60
 READ_LIMIT = 1_000
 
+#: How many files go out with an answer at most.
+MOST_FILES = 10
+
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
@@ -321,6 +324,8 @@ def _newer_may_wait(taken: _Taken) -> bool:
 
 def _outgoing(taken: _Taken, answer: Answer, splitter: Splitter, at: datetime, token: str) -> Outgoing:
     seen, newest = taken.seen, taken.waiting[-1]
+    texts = splitter.split(newest.channel, answer.text, tenant=taken.tenant)
+    files = (Part("", media_url=url) for url in answer.media_urls[:MOST_FILES])
     return Outgoing(
         after=seen.answered,
         to=seen.received,
@@ -331,7 +336,7 @@ def _outgoing(taken: _Taken, answer: Answer, splitter: Splitter, at: datetime, t
         sender=newest.recipient,
         recipient=newest.sender,
         sender_pool=newest.sender_pool,
-        parts=tuple(Part(text) for text in splitter.split(newest.channel, answer.text, tenant=taken.tenant)),
+        parts=(*(Part(text) for text in texts), *files),
         committed_at=at,
         newest_at=newest.received_at,
         usage=answer.usage,

@@ -195,7 +195,9 @@ def outgoing_item_of(outgoing: Outgoing) -> dict[str, Any]:
         "sender": outgoing.sender,
         "recipient": outgoing.recipient,
         **({"sender_pool": outgoing.sender_pool} if outgoing.sender_pool else {}),
-        "parts": [{"text": part.text} for part in outgoing.parts],
+        "parts": [
+            {"text": part.text, **({"media_url": part.media_url} if part.media_url else {})} for part in outgoing.parts
+        ],
         "committed_at": iso(outgoing.committed_at),
         "newest_at": iso(outgoing.newest_at),
         "usage": _usage_item(outgoing.usage),
@@ -426,7 +428,8 @@ def _outgoing_of(value: object) -> Outgoing | None:
         recipient=_text(value, "recipient"),
         sender_pool=_text(value, "sender_pool") or None,
         parts=tuple(
-            Part(_text(part, "text"), _text(part, "provider_id") or None) for part in _maps(value.get("parts"))
+            Part(_text(part, "text"), _text(part, "provider_id") or None, _text(part, "media_url") or None)
+            for part in _maps(value.get("parts"))
         ),
         committed_at=_moment(value, "committed_at") or _EPOCH,
         newest_at=_moment(value, "newest_at") or _EPOCH,

@@ -97,12 +97,12 @@ class TwilioSender:
         return f"{PREFIXES[self.channel]}{bare}"
 
 
-def _content(outgoing: Outgoing, part: int) -> dict[str, str]:
-    """Source: Twilio, "Send templates created with the Content Template Builder"."""
-    template = outgoing.template
-    if template is None:
-        return {"body": outgoing.parts[part].text}
-    return {"content_sid": template.content_sid, "content_variables": json.dumps(template.variables)}
+def _content(outgoing: Outgoing, part: int) -> dict[str, Any]:
+    """A text, a file or a template. Source: Twilio, Messages resource; "Send templates", Content Template Builder."""
+    template, sent = outgoing.template, outgoing.parts[part]
+    if template is not None:
+        return {"content_sid": template.content_sid, "content_variables": json.dumps(template.variables)}
+    return {"media_url": [sent.media_url]} if sent.media_url else {"body": sent.text}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from chalicelib.model import (
     Media,
     Outgoing,
     OutgoingState,
+    Part,
     Status,
     Template,
     Thread,
@@ -441,6 +442,17 @@ class TestCommit:
         assert after == seen(shelf, before.key)
         assert (after.answered, after.waiting, after.status) == (2, (), Status.AI_RESPONSE_READY)
         assert after.outgoing == answer
+
+    def test_a_part_may_be_a_file(self, shelf: Shelf) -> None:
+        before = heard(shelf, 1)
+        answer = replace(outgoing(0, 1), parts=(Part("a text"), Part("", media_url="https://a/1.pdf")))
+        after = shelf.port.commit(before, answer, newer_may_wait=False)
+        assert after is not None
+        assert after.outgoing == answer
+        noted = shelf.port.sent_part(before.key, token="answer-1", part=1, provider_id="SM1")
+        assert noted is not None
+        assert noted.outgoing is not None
+        assert noted.outgoing.parts[1] == Part("", "SM1", "https://a/1.pdf")
 
     @pytest.mark.parametrize("author", [Author.AI, Author.SYSTEM])
     def test_it_says_whose_words_it_holds_and_whether_an_apology_was_made(self, shelf: Shelf, author: Author) -> None:

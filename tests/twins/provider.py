@@ -29,6 +29,7 @@ class Taken:
     text: str
     at: datetime
     callback_url: str | None
+    media_url: str | None  #: a file instead of the text
     template: Template | None  #: instead of the text
     covers: tuple[int, int] | None  #: for tests; a real provider knows nothing of it
     part: int | None
@@ -66,6 +67,7 @@ class TwinProvider:
         recipient: str,
         text: str,
         callback_url: str | None = None,
+        media_url: str | None = None,
         template: Template | None = None,
         covers: tuple[int, int] | None = None,
         part: int | None = None,
@@ -82,6 +84,7 @@ class TwinProvider:
                     text=text,
                     at=self.clock(),
                     callback_url=callback_url,
+                    media_url=media_url,
                     template=template,
                     covers=covers,
                     part=part,
@@ -114,6 +117,7 @@ class TwinChannel:
             recipient=outgoing.recipient,
             text=outgoing.parts[part].text,
             callback_url=callback_url,
+            media_url=outgoing.parts[part].media_url,
             template=outgoing.template,
             covers=(outgoing.after, outgoing.to),
             part=part,

@@ -15,7 +15,6 @@ from chalicelib.model import (
     ConversationKey,
     Outgoing,
     OutgoingState,
-    Part,
     Status,
     Thread,
     Waiting,
@@ -165,7 +164,7 @@ class TwinConversations:
             if claim is not None and now.outgoing.claim != claim:
                 return None
             parts = list(now.outgoing.parts)
-            parts[part] = Part(parts[part].text, provider_id)
+            parts[part] = replace(parts[part], provider_id=provider_id)
             claimed_at = _kept(self._clock()) if claim is not None else now.outgoing.claimed_at
             return self._change(now, outgoing=replace(now.outgoing, parts=tuple(parts), claimed_at=claimed_at))
 
@@ -315,7 +314,7 @@ def _with_room_for(now: Conversation, message: Waiting) -> dict[str, Any]:
 
 
 def _as_committed(outgoing: Outgoing) -> Outgoing:
-    parts = tuple(Part(part.text) for part in outgoing.parts)
+    parts = tuple(replace(part, provider_id=None) for part in outgoing.parts)
     return replace(
         outgoing,
         parts=parts,

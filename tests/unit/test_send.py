@@ -347,6 +347,32 @@ def test_a_conversations_own_credentials_win(relay: TwinRelay) -> None:
     assert [secret["auth_token"] for secret in providers.secrets] == ["own"]
 
 
+class TestFiles:
+    def test_files_follow_the_text_each_as_a_message_of_its_own(self, relay: TwinRelay) -> None:
+        relay.engine.says(Answer(text="Here they are.", media_urls=("https://a/1.pdf", "https://a/2.jpg")))
+        relay.hear(1)
+        relay.run_until_quiet()
+        sent = [(each.text, each.media_url) for each in relay.provider.taken]
+        assert sent == [("Here they are.", None), ("", "https://a/1.pdf"), ("", "https://a/2.jpg")]
+        said = [each.text for each in relay.history.of(cast.CONVERSATION_ID)][1:]
+        assert said == ["Here they are.", "[file: https://a/1.pdf]", "[file: https://a/2.jpg]"]
+        assert relay.the_conversation().outgoing is None
+
+    def test_a_file_in_doubt_is_settled_like_a_text(self, relay: TwinRelay) -> None:
+        relay.engine.says(Answer(text="Here it is.", media_urls=("https://a/1.pdf",)))
+        relay.provider.reacts(None, Silence.AFTER_TAKING)
+        relay.hear(1)
+        relay.run_until_quiet(sweeping=True)
+        assert [each.media_url for each in relay.provider.taken] == [None, "https://a/1.pdf"]
+        assert relay.the_conversation().unanswered_since is None
+
+    def test_no_more_than_ten_go_out(self, relay: TwinRelay) -> None:
+        relay.engine.says(Answer(text="Many.", media_urls=tuple(f"https://a/{number}" for number in range(20))))
+        relay.hear(1)
+        relay.run_until_quiet()
+        assert len(relay.provider.taken) == 11
+
+
 class TestOptedOut:
     def test_what_only_the_provider_knew_is_known_everywhere_from_then_on(self, relay: TwinRelay) -> None:
         elsewhere = ConversationKey(cast.PERSON, "elsewhere")
