@@ -44,7 +44,8 @@ def collect(
             if media != entry.media:
                 history.attach(seen.key.conversation_id, entry.position, media)
     files = [each for media in found for each in media]
-    journal("media_collected", "files were collected", conversation=seen.reference, **_counts(files))
+    ids = {"conversation": seen.reference, "message_id": context.message.message_id}
+    journal("media_collected", "files were collected", **ids, **_counts(files))
     if not all(each.is_collected for each in files):
         raise TryAgain("a file could not be collected")
 

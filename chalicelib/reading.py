@@ -33,6 +33,7 @@ _PROBLEMS: Mapping[str, str] = {
     "too_large": "too large",
     "type_not_kept": "of a type that is not accepted",
     "gone": "no longer at the provider",
+    "erased": "erased",
 }
 
 

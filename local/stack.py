@@ -147,10 +147,12 @@ def environment(
     burst_seconds: float = BURST_SECONDS,
     burst_max_seconds: float = BURST_MAX_SECONDS,
     real_openai: bool = False,
+    media_folder: Path | None = None,
 ) -> dict[str, str]:
     """The variables that point the application, the SDKs and the operator's commands at a local stack.
 
-    Without `urls` at the usual ports. With `real_openai` the SDK's own default stays.
+    Without `urls` at the usual ports. With `real_openai` the SDK's own default stays. People's files lie in
+    `media_folder`, or else in the bucket of the stand-in for AWS.
     """
     urls = urls or Urls.at(DEFAULT_PORTS)
     variables = {
@@ -173,6 +175,8 @@ def environment(
         "POWERTOOLS_SERVICE_NAME": APPLICATION,
         "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST, "localhost"))),
     }
+    if media_folder is not None:
+        variables["MEDIA_FOLDER"] = str(media_folder)
     if real_openai:
         del variables["OPENAI_BASE_URL"]
     return variables
@@ -399,6 +403,7 @@ class _Supervisor:
             burst_seconds=options.burst_seconds,
             burst_max_seconds=options.burst_max_seconds,
             real_openai=bool(options.openai_api_key),
+            media_folder=logs / "media",
         )
 
     @contextmanager

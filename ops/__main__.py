@@ -12,6 +12,7 @@ from ops import (
     deploy,
     destroy,
     harden,
+    media,
     package,
     policies,
     resources,
@@ -42,6 +43,7 @@ COMMANDS: Mapping[str, Command] = {
     "tenants": tenants,
     "conversations": conversations,
     "dlq": dead_letters,
+    "media": media,
 }
 
 

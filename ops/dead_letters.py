@@ -19,7 +19,7 @@ from chalicelib.lifecycle import human_reason
 from chalicelib.model import Conversation, OutgoingState
 from chalicelib.wiring import Relay
 
-PURPOSES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "handoff")
+PURPOSES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "media", "handoff")
 
 #: How long a letter that was looked at stays hidden from others, in seconds.
 HIDDEN_SECONDS = 120
@@ -38,6 +38,7 @@ class Verdict(StrEnum):
     ANSWERED = "nobody waits any more: answered or closed since"
     GONE = "the conversation is gone"
     FOR_PEOPLE = "people read this queue: it is put back"
+    FILES = "files may be missing: they are collected again"
     UNREADABLE = "not a context object: it stays until --drop-unreadable"
 
 
@@ -124,7 +125,7 @@ class Desk:
 
     def redrive(self, letter: Letter) -> None:
         """Does what the verdict says, then deletes the letter: its work is somebody else's now."""
-        if letter.verdict == Verdict.FOR_PEOPLE:
+        if letter.verdict in (Verdict.FOR_PEOPLE, Verdict.FILES):
             self._sqs.send_message(
                 QueueUrl=self._url(letter.purpose, dead=False),
                 MessageBody=letter.body,
@@ -170,6 +171,8 @@ def verdict_of(purpose: str, context: Context | None, conversation: Conversation
         return Verdict.FOR_PEOPLE
     if conversation is None:
         return Verdict.GONE
+    if purpose == "media":
+        return Verdict.FILES
     outgoing = conversation.outgoing
     if outgoing is not None and outgoing.state == OutgoingState.CLAIMED:
         return Verdict.IN_DOUBT
@@ -210,11 +213,12 @@ def _lines(desk: Desk, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def _woken_already(letter: Letter, before: Sequence[Letter]) -> bool:
-    """One letter of a conversation is enough, unless people read them."""
+    """One letter of a conversation is enough, unless people read them; one about files is no other's."""
     if letter.conversation is None or letter.verdict == Verdict.FOR_PEOPLE:
         return False
-    key = letter.conversation.key
+    key, about_files = letter.conversation.key, letter.verdict == Verdict.FILES
     others = [each for each in before if each.verdict != Verdict.FOR_PEOPLE]
+    others = [each for each in others if (each.verdict == Verdict.FILES) == about_files]
     return any(each.conversation is not None and each.conversation.key == key for each in others)
 
 

@@ -1,4 +1,4 @@
-"""Creates or updates the tables, queues and alarms of a stage, as one CloudFormation stack, and waits for it."""
+"""Creates or updates the tables, queues, media bucket and alarms of a stage, as one CloudFormation stack, and waits for it."""
 
 import argparse
 import json
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 TEMPLATE = Path(__file__).resolve().parent.parent / ".chalice" / "resources.json"
@@ -231,7 +232,8 @@ def _reasons(events: "list[StackEventTypeDef]") -> str:
 
 
 def _refuse_orphans(stage: str, aws: boto3.Session) -> None:
-    orphans = [name for name, kind in _names(stage).items() if EXISTS[kind](aws, name)]
+    account = aws.client("sts", config=_DEADLINES).get_caller_identity()["Account"]
+    orphans = [name for name, kind in _names(stage, account).items() if EXISTS[kind](aws, name)]
     if orphans:
         listed = "".join(f"\n  {name}" for name in orphans)
         raise ApplyError(
@@ -245,14 +247,16 @@ def table_names(stage: str) -> list[str]:
     return [name for name, kind in _names(stage).items() if kind == "AWS::DynamoDB::Table"]
 
 
-def _names(stage: str) -> dict[str, str]:
-    """Every table and queue of the template by its name in this stage, with its CloudFormation type."""
+def _names(stage: str, account: str = "") -> dict[str, str]:
+    """Every table, queue and bucket by its name in this stage and account, with its CloudFormation type."""
     resources = [each for each in template()["Resources"].values() if each["Type"] in EXISTS]
-    return {_name(each["Properties"]).replace("${Stage}", stage): each["Type"] for each in resources}
+    found = {_name(each["Properties"]): each["Type"] for each in resources}
+    return {name.replace("${Stage}", stage).replace("${AWS::AccountId}", account): kind for name, kind in found.items()}
 
 
 def _name(properties: Mapping[str, Any]) -> str:
-    name: str = (properties.get("TableName") or properties["QueueName"])["Fn::Sub"]
+    named = (properties[kind] for kind in ("TableName", "QueueName", "BucketName") if kind in properties)
+    name: str = next(named)["Fn::Sub"]
     return name
 
 
@@ -274,7 +278,19 @@ def _queue_exists(aws: boto3.Session, name: str) -> bool:
     return True
 
 
+def _bucket_exists(aws: boto3.Session, name: str) -> bool:
+    client: S3Client = aws.client("s3", config=_DEADLINES)
+    try:
+        client.head_bucket(Bucket=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
+            return False
+        raise
+    return True
+
+
 EXISTS: Mapping[str, Callable[[boto3.Session, str], bool]] = {
     "AWS::DynamoDB::Table": _table_exists,
     "AWS::SQS::Queue": _queue_exists,
+    "AWS::S3::Bucket": _bucket_exists,
 }

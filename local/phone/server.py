@@ -24,6 +24,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self'",
+        "media-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -74,8 +75,8 @@ def create_app(feed: Feed, twilio_url: str, people: Sequence[Person], company: C
     """The phone as a Flask app.
 
     `GET /` the page, `GET /events` the feed as server-sent events, `GET /api/people`, `GET /api/messages`,
-    `POST /api/messages`, `POST /api/repeat` and `POST /api/forged`; the last four ask the Twilio stand-in at
-    `twilio_url` and answer what it answers, or 502 with `{"error": …}` when it can't be reached.
+    `GET /api/media/{sid}`, `POST /api/messages`, `POST /api/repeat` and `POST /api/forged`; the last five ask the
+    Twilio stand-in at `twilio_url` and answer what it answers, or 502 with `{"error": …}` when it can't be reached.
     """
     app = Flask(__name__, static_folder=None)
     name = secrets.token_hex(8)
@@ -166,6 +167,10 @@ def _control(app: Flask, twilio_url: str) -> None:
         wanted = {key: request.args[key] for key in ("person", "own") if request.args.get(key)}
         return _forward("GET", f"{twilio_url}/_people/messages?{urlencode(wanted)}")
 
+    @app.get("/api/media/<sid>")
+    def file(sid: str) -> Response:
+        return _as_file(_forward("GET", f"{twilio_url}/_people/media/{quote(sid)}"))
+
     @app.post("/api/messages")
     def write() -> Response:
         return _forward("POST", f"{twilio_url}/_people/messages", _body())
@@ -193,11 +198,18 @@ def _forward(method: str, url: str, body: Event | None = None) -> Response:
     asked = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
         with urllib.request.urlopen(asked, timeout=CONTROL_TIMEOUT_SECONDS) as answer:
-            return _json_response(answer.read(), answer.status)
+            return Response(answer.read(), answer.status, content_type=answer.headers.get("Content-Type"))
     except urllib.error.HTTPError as refusal:
         return _json_response(refusal.read(), refusal.code)
     except OSError as error:
         raise ControlFailed("The Twilio stand-in can't be reached.") from error
+
+
+def _as_file(response: Response) -> Response:
+    """Shown in the page if the page can show it; whatever else it is, a browser saves it and opens nothing."""
+    if (response.mimetype or "").partition("/")[0] not in ("image", "audio", "video"):
+        response.headers["Content-Disposition"] = "attachment"
+    return response
 
 
 def _json_response(body: bytes, status: int) -> Response:

@@ -156,6 +156,24 @@ const ACTIONS = {
     });
     card.is("work", "recorded");
   },
+  media_collected(story, event) {
+    story.files(event, event.kept || event.refused ? "done" : "wait", [
+      event.kept && `${plural(event.kept, "file")} kept`, event.in_words && `${event.in_words} in words`,
+      event.refused && `${event.refused} refused`,
+    ].filter(Boolean).join(" · ") || "nothing yet");
+  },
+  media_missing(story, event) {
+    story.files(event, "wait", "a file cannot be had now");
+  },
+  turn_waits_for_files(story, event) {
+    story.files(event, "wait", "the turn looks again in a moment");
+  },
+  reaction_kept(story, event) {
+    const card = story.cardOf(event.message_id) ?? story.take(event.message_id, time(event.at));
+    card.put("kept", { name: "Noted", at: time(event.at), tone: "done", detail: "a reaction that wants no answer" });
+    card.finished = true;
+    card.is("done", "noted");
+  },
   message_duplicate(story, event) {
     const card = story.cardOf(event.message_id) ?? story.newest();
     card?.put(`duplicate:${event.id}`, {
@@ -539,6 +557,11 @@ class Story {
     card.is(tone, label);
   }
 
+  files(event, tone, detail) {
+    const card = this.cardOf(event.message_id) ?? this.open ?? this.newest();
+    card?.put("files", { name: "Files", at: card.rows.get("files")?.at ?? time(event.at), tone, detail });
+  }
+
   status(sid, word, at, news) {
     const card = this.answers.get(sid);
     const known = STATUS[word];
@@ -567,6 +590,7 @@ const state = {
   messages: new Map(), // the person's address -> messages
   asked: 0,
   shown: 0,
+  replying: null, // the message id that the next message replies to
   skew: 0, // the server's clock minus ours, milliseconds
 };
 
@@ -655,7 +679,7 @@ function render() {
   const story = new Story(person, state.sids).tell(events);
   const messages = state.messages.get(person.address) ?? [];
   renderChat(messages, story);
-  renderJourney(story, new Map(messages.map((message) => [message.sid, message.body ?? ""])));
+  renderJourney(story, new Map(messages.map((message) => [message.sid, message.body || titleOf(message)])));
   $("repeat").disabled = !messages.some((message) => message.direction === "inbound");
 }
 
@@ -705,9 +729,12 @@ function isTyping(story) {
 
 function bubbleItems(messages, story) {
   const items = [];
+  const bySid = new Map(messages.map((message) => [message.sid, message]));
+  const reactions = reactionsOf(messages, bySid);
   let day = null;
   let author = null;
   for (const message of messages) {
+    if (kindOf(message) === "reaction" && bySid.has(repliesTo(message))) continue;
     const date = new Date(time(message.created_at));
     if (date.toDateString() !== day) {
       day = date.toDateString();
@@ -715,15 +742,62 @@ function bubbleItems(messages, story) {
       items.push({ key: `day:${day}`, day: dayName(date) });
     }
     const mine = message.direction === "inbound";
-    items.push({ key: message.sid, mine, tail: author !== mine, channel: story.person.channel, ...bubble(message, story) });
+    items.push({ key: message.sid, mine, tail: author !== mine, channel: story.person.channel, ...bubble(message, story), ...contents(message, bySid), reactions: reactions.get(message.sid) ?? "" });
     author = mine;
   }
   return items;
 }
 
+const TITLES = { image: "Picture", audio: "Voice note", video: "Video", sticker: "Sticker", contacts: "Contact", location: "Location" };
+const titleOf = (message) => TITLES[kindOf(message)] ?? (message.media?.length ? "File" : "");
+const kindOf = (message) => message.params?.MessageType ?? "";
+const repliesTo = (message) => message.params?.OriginalRepliedMessageSid ?? "";
+
+/** The emoji on each message; a person has one reaction to a message, and an empty one takes it back. */
+function reactionsOf(messages, bySid) {
+  const found = new Map();
+  for (const message of messages) {
+    if (kindOf(message) === "reaction" && bySid.has(repliesTo(message))) found.set(repliesTo(message), message.body);
+  }
+  return found;
+}
+
+/** What a message is beside its text. */
+function contents(message, bySid) {
+  const params = message.params ?? {};
+  const replied = kindOf(message) === "reaction" ? null : bySid.get(repliesTo(message));
+  const isDocument = kindOf(message) === "document";
+  return {
+    body: isDocument ? "" : message.body ?? "",
+    files: (message.media ?? []).map((url, at) => fileOf(url, params[`MediaContentType${at}`] ?? "", isDocument ? message.body : "")),
+    quote: replied ? clipped(replied.body || "a file", 120) : repliesTo(message) && kindOf(message) !== "reaction" ? "an earlier message" : "",
+    place: params.Latitude ? [params.Label, params.Address, `${params.Latitude}, ${params.Longitude}`].filter(Boolean).join(" · ") : "",
+    note: [
+      params.Forwarded === "true" && "Forwarded",
+      params.ButtonPayload && "Button pressed",
+      kindOf(message) === "reaction" && "Reaction",
+    ].filter(Boolean).join(" · "),
+  };
+}
+
+/** A file that the person sent lies at the stand-in; one that the company sends, wherever its URL says. */
+function fileOf(url, type, name) {
+  const [, sid] = /\/Media\/(ME[0-9a-f]{32})$/iu.exec(url) ?? [];
+  return { source: sid ? `/api/media/${sid}` : null, url, type, name: name || (type.includes("vcard") ? "Contact card" : "File") };
+}
+
+function buildFile({ source, url, type, name }) {
+  const kind = type.split("/")[0];
+  if (source && kind === "image") return make("img", { src: source, alt: "Picture" });
+  if (source && kind === "audio") return make("audio", { src: source, controls: "", preload: "metadata", "aria-label": "Voice note" });
+  if (source && kind === "video") return make("video", { src: source, controls: "", preload: "metadata", "aria-label": "Video" });
+  const link = { href: source ?? url, target: "_blank", rel: "noopener noreferrer", download: source ? name : null };
+  return make("a", link, make("span", { "aria-hidden": "true" }, type.includes("vcard") ? "👤" : "📄"), name);
+}
+
 function bubble(message, story) {
   const mark = message.direction === "inbound" ? ownMark(message, story) : companyMark(message);
-  return { body: message.body ?? "", at: message.created_at, mark };
+  return { at: message.created_at, mark };
 }
 
 /** The person's own message: one tick when our webhook took it. */
@@ -772,10 +846,27 @@ function buildBubble(item) {
     tick(item.mark),
   );
   const who = make("span", { class: "hidden" }, item.mine ? "You: " : `${state.company.name}: `);
+  const reacted = item.reactions ? " reacted" : "";
   return make(
-    "li", { class: `bubble ${item.mine ? "mine" : "theirs"}${item.tail ? " tail" : ""}`, "data-look": item.mark.look },
-    who, make("div", { class: "text" }, ...text), meta,
+    "li", { class: `bubble ${item.mine ? "mine" : "theirs"}${item.tail ? " tail" : ""}${reacted}`, "data-look": item.mark.look },
+    who,
+    item.note ? make("span", { class: "note" }, item.note) : null,
+    item.quote ? make("span", { class: "quote" }, item.quote) : null,
+    item.files.length ? make("div", { class: "files" }, ...item.files.map(buildFile)) : null,
+    item.place ? make("span", { class: "place" }, make("span", { "aria-hidden": "true" }, "📍"), item.place) : null,
+    make("div", { class: "text" }, ...text), meta,
+    item.reactions ? make("span", { class: "reactions", role: "img", "aria-label": `Reaction ${item.reactions}` }, item.reactions) : null,
+    item.mine || item.channel !== "whatsapp" ? null : acts(item),
   );
+}
+
+/** What a person can do with a message of the company on WhatsApp. */
+function acts(item) {
+  const reply = make("button", { type: "button", class: "reply", "aria-label": "Reply to this message" }, "↩");
+  const react = make("button", { type: "button", class: "react", "aria-label": "React with a thumb" }, "👍");
+  reply.addEventListener("click", () => replyTo(item.key, item.body));
+  trick(react, () => send({ reaction: { emoji: item.reactions ? "" : "👍", to: item.key } }));
+  return make("span", { class: "acts" }, reply, react);
 }
 
 // the journey
@@ -892,6 +983,8 @@ function buildPerson(person, index) {
 
 function choose(person) {
   state.chosen = person;
+  replyTo(null);
+  toggleAttach(false);
   history.replaceState(null, "", `#${encodeURIComponent(person.address)}`);
   for (const input of document.querySelectorAll("input[name=person]")) input.checked = input.value === person.address;
   $("device").dataset.channel = person.channel;
@@ -942,11 +1035,82 @@ const draft = (body) => ({
 });
 
 async function write(body) {
+  await send({ body });
+}
+
+/** Sends what `content` says, as a reply if one was begun. */
+async function send(content) {
   const person = state.chosen;
-  const { sid } = await ask("/api/messages", draft(body));
+  const reply = state.replying && !content.reaction ? { reply_to: state.replying } : {};
+  const { sid } = await ask("/api/messages", { ...draft(content.body ?? ""), ...reply, ...content });
+  if (reply.reply_to) replyTo(null);
   state.sids.set(sid, person.address);
   await refresh();
   $("chat").scrollTop = $("chat").scrollHeight;
+}
+
+function replyTo(sid, text = "") {
+  state.replying = sid;
+  $("replying").hidden = !sid;
+  $("replying-text").textContent = clipped(text, 90);
+  if (sid) $("text").focus();
+}
+
+// what is not text
+
+const PLACE = { latitude: 51.5007, longitude: -0.1246, label: "Big Ben", address: "London SW1A 0AA" };
+const CONTACT = { name: "Grace Hopper", number: "+447700900177" };
+const SAID = "Hello, I cannot write now, I am on the train. I was travelling between March and September.";
+const LARGEST_FILE = 16_000_000;
+
+function toggleAttach(open = $("attach").hidden) {
+  $("attach").hidden = !open;
+  $("plus").setAttribute("aria-expanded", String(open));
+}
+
+/** What is written in the field, which is empty afterwards. */
+function takeText() {
+  const text = $("text").value.trim();
+  $("text").value = "";
+  grow();
+  return text;
+}
+
+async function sendFile(file) {
+  if (file.size > LARGEST_FILE) throw new Error("A file may have 16 MB at most.");
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let binary = "";
+  for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  const sent = { content: btoa(binary), content_type: file.type || "application/octet-stream", name: file.name };
+  await send({ body: takeText(), files: [sent] });
+}
+
+function wireAttach() {
+  $("plus").addEventListener("click", () => toggleAttach());
+  $("replying-off").addEventListener("click", () => replyTo(null));
+  $("attach-file").addEventListener("click", () => $("file").click());
+  $("file").addEventListener("change", async () => {
+    const [file] = $("file").files;
+    try {
+      if (file) await sendFile(file);
+    } catch (error) {
+      say(error.message);
+    }
+    $("file").value = "";
+    toggleAttach(false);
+  });
+  const kinds = {
+    voice: () => ({ files: [{ says: takeText() || SAID }] }),
+    location: () => ({ location: PLACE }),
+    contact: () => ({ contact: CONTACT }),
+    button: () => ({ button: { text: takeText() || "Yes, please", payload: "yes" } }),
+  };
+  for (const [kind, content] of Object.entries(kinds)) {
+    trick($(`attach-${kind}`), async () => {
+      await send(content());
+      toggleAttach(false);
+    });
+  }
 }
 
 async function submit(event) {
@@ -1063,6 +1227,7 @@ function wire() {
     }
   });
   $("stranger-form").addEventListener("submit", chooseStranger);
+  wireAttach();
   trick($("burst"), burst);
   trick($("repeat"), repeat);
   trick($("forged"), forge);
