@@ -1,21 +1,27 @@
-"""Removes a stage: the application, its API, queues and alarms. Tables, and what people wrote, stay unless told."""
+"""Removes a stage: the application, its API, queues and alarms. What people wrote and sent stays unless told."""
 
 import argparse
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import bundle
-from ops.resources import ApplyError, remove, session, table_names
+from ops.resources import ApplyError, bucket_names, remove, session, table_names
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", required=True, help="such as dev or prod")
     parser.add_argument("--yes", action="store_true", help="do it; without it, it is only told what would be done")
     parser.add_argument(
-        "--and-data", metavar="STAGE", help="the stage once more: the tables are deleted too, with all conversations"
+        "--and-data",
+        metavar="STAGE",
+        help="the stage once more: tables and files are deleted too, with all conversations",
     )
     parser.add_argument("--wait-seconds", type=float, default=600.0, help="how long it may take (default %(default)g)")
 
@@ -52,6 +58,7 @@ def destroy(arguments: argparse.Namespace) -> Iterator[str]:
     yield from done.stdout.splitlines()
     yield from remove(stage, arguments.wait_seconds, aws)
     yield from _tables(stage, aws, delete=bool(arguments.and_data))
+    yield from _buckets(stage, aws, delete=bool(arguments.and_data))
 
 
 def _tables(stage: str, aws: boto3.Session, *, delete: bool) -> Iterator[str]:
@@ -65,3 +72,19 @@ def _tables(stage: str, aws: boto3.Session, *, delete: bool) -> Iterator[str]:
             yield f"there is no {name}"
         except client.exceptions.ResourceInUseException:
             raise ApplyError(f"{name} is being changed; try again in a minute") from None
+
+
+def _buckets(stage: str, aws: boto3.Session, *, delete: bool) -> Iterator[str]:
+    """Only an empty bucket can be deleted."""
+    client = aws.client("s3")
+    for name in bucket_names(stage, aws):
+        try:
+            if delete:
+                for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+                    keys: list[ObjectIdentifierTypeDef] = [{"Key": each["Key"]} for each in page.get("Contents", [])]
+                    if keys:
+                        client.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
+                client.delete_bucket(Bucket=name)
+            yield f"deleted {name}" if delete else f"kept {name}"
+        except client.exceptions.NoSuchBucket:
+            yield f"there is no {name}"

@@ -232,8 +232,7 @@ def _reasons(events: "list[StackEventTypeDef]") -> str:
 
 
 def _refuse_orphans(stage: str, aws: boto3.Session) -> None:
-    account = aws.client("sts", config=_DEADLINES).get_caller_identity()["Account"]
-    orphans = [name for name, kind in _names(stage, account).items() if EXISTS[kind](aws, name)]
+    orphans = [name for name, kind in _names(stage, _account(aws)).items() if EXISTS[kind](aws, name)]
     if orphans:
         listed = "".join(f"\n  {name}" for name in orphans)
         raise ApplyError(
@@ -245,6 +244,14 @@ def _refuse_orphans(stage: str, aws: boto3.Session) -> None:
 
 def table_names(stage: str) -> list[str]:
     return [name for name, kind in _names(stage).items() if kind == "AWS::DynamoDB::Table"]
+
+
+def bucket_names(stage: str, aws: boto3.Session) -> list[str]:
+    return [name for name, kind in _names(stage, _account(aws)).items() if kind == "AWS::S3::Bucket"]
+
+
+def _account(aws: boto3.Session) -> str:
+    return str(aws.client("sts", config=DEADLINES).get_caller_identity()["Account"])
 
 
 def _names(stage: str, account: str = "") -> dict[str, str]:
@@ -279,7 +286,7 @@ def _queue_exists(aws: boto3.Session, name: str) -> bool:
 
 
 def _bucket_exists(aws: boto3.Session, name: str) -> bool:
-    client: S3Client = aws.client("s3", config=_DEADLINES)
+    client: S3Client = aws.client("s3", config=DEADLINES)
     try:
         client.head_bucket(Bucket=name)
     except ClientError as error:
