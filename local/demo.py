@@ -1,11 +1,13 @@
 """A scripted conversation with the whole application on this laptop, told step by step; it must come out right."""
 
 import argparse
+import base64
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -21,6 +23,12 @@ PATIENCE_SECONDS = 60.0
 REQUEST_SECONDS = 60.0
 
 Message = Mapping[str, Any]
+
+#: One red dot.
+PICTURE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de000000"
+    "0c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
 
 AMARA, BRUNO, CHLOE, DEV = demo_company.PEOPLE
 
@@ -51,6 +59,12 @@ class Story:
         """A person sends a message; the provider's id of it."""
         answer = self._post("/_people/messages", self._message(person, text))
         self.tell(f"{person.first_name} writes “{text}” (webhook: {self._status(answer)})")
+        return str(answer["sid"])
+
+    def send(self, person: Person, told: str, **content: Any) -> str:
+        """A person sends something that is no text; the provider's id of it."""
+        answer = self._post("/_people/messages", {**self._message(person, ""), **content})
+        self.tell(f"{person.first_name} sends {told} (webhook: {self._status(answer)})")
         return str(answer["sid"])
 
     def repeat(self, sid: str) -> int:
@@ -94,6 +108,11 @@ class Story:
         conversation_id = self.record(person)["conversation_id"]
         found = table.query(KeyConditionExpression=Key("conversation_id").eq(conversation_id), ConsistentRead=True)
         return list(found["Items"])
+
+    def kept_files(self) -> list[Path]:
+        """The files in the media store, without the notes beside them."""
+        folder = Path(self.stack.environment["MEDIA_FOLDER"])
+        return [each for each in folder.rglob("*") if each.is_file() and not each.suffix]
 
     def waiting_for_human(self) -> int:
         """How many context objects lie in the handoff queue."""
@@ -174,6 +193,24 @@ def long_answer(story: Story) -> None:
     story.check("the parts left in order", parts == written)
 
 
+def files(story: Story) -> None:
+    story.chapter(f"{AMARA.first_name} sends a voice note, a picture and a place")
+    answers, kept = len(story.answers(AMARA)), len(story.kept_files())
+    story.send(AMARA, "a voice note", files=[{"says": "I was travelling between March and September"}])
+    picture = {"content": base64.b64encode(PICTURE).decode(), "content_type": "image/png"}
+    story.send(AMARA, "a picture", files=[picture], body="My certificate")
+    story.send(AMARA, "her location", location={"latitude": 51.5007, "longitude": -0.1246, "label": "Big Ben"})
+    story.wait_for("one answer arrives", lambda: len(story.answers(AMARA)) == answers + 1)
+    story.wait_for("nothing is on its way any more", lambda: "outgoing" not in story.record(AMARA))
+    answer = story.answers(AMARA)[-1]["body"]
+    story.check("the AI has heard the voice note", "I was travelling between March" in answer)
+    story.check("and knows of the place", "Big Ben" in answer)
+    media = [each for entry in story.history(AMARA) for each in entry.get("media", [])]
+    story.check("the history has the transcript", "travelling" in media[0].get("words", ""))
+    story.check("both files are kept", len(story.kept_files()) == kept + 2)
+    story.send(AMARA, "a thumb", reaction={"emoji": "\N{THUMBS UP SIGN}", "to": story.answers(AMARA)[0]["sid"]})
+
+
 def hand_over(story: Story) -> None:
     story.chapter(f"{AMARA.first_name} asks for a human")
     before = story.waiting_for_human()
@@ -213,7 +250,16 @@ def sms(story: Story) -> None:
     story.check("it came by SMS", story.answers(CHLOE)[0]["from"] == demo_company.SMS_ADDRESS)
 
 
-CHAPTERS: Sequence[Callable[[Story], None]] = (burst, duplicate, forged, long_answer, hand_over, unknown_sender, sms)
+CHAPTERS: Sequence[Callable[[Story], None]] = (
+    burst,
+    duplicate,
+    forged,
+    long_answer,
+    files,
+    hand_over,
+    unknown_sender,
+    sms,
+)
 
 
 def transcript(story: Story) -> None:

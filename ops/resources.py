@@ -1,4 +1,4 @@
-"""Creates or updates the tables, queues, media bucket and alarms of a stage, as one CloudFormation stack, and waits for it."""
+"""Creates or updates the tables, queues, media bucket and alarms of a stage as one CloudFormation stack, and waits."""
 
 import argparse
 import json

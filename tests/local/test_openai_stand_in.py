@@ -16,6 +16,7 @@ from openai.types.responses import Response, ResponseFunctionToolCall
 from local.demo_company import OPENAI_API_KEY
 from local.mind import HAND_OFF, Call, Say, think
 from local.openai import create_app
+from local.recording import voice_note
 from local.serving import running
 
 MODEL = "gpt-6-luna"
@@ -427,3 +428,46 @@ def test_many_can_ask_at_once(mind: World) -> None:
         thread.join()
 
     assert len(texts) == len(mind.received()) == 5
+
+
+# --- recordings
+
+
+def heard(mind: World, recording: bytes, name: str = "voice.ogg", model: str = "gpt-transcribe") -> str:
+    return str(mind.client().audio.transcriptions.create(model=model, file=(name, recording, "audio/ogg")).text)
+
+
+@pytest.mark.parametrize("words", ["Hello", "Grüße, 你好 👋", "word " * 3_000])
+def test_the_words_of_a_voice_note_of_ours_are_heard(mind: World, words: str) -> None:
+    assert heard(mind, voice_note(words)).strip() == words.strip()
+
+
+def test_another_recording_is_heard_as_what_it_is(mind: World) -> None:
+    assert heard(mind, b"OggS" * 10) == "A recording of 40 bytes."
+
+
+@pytest.mark.parametrize(
+    ("recording", "name", "model"),
+    [(b"", "voice.ogg", "gpt-transcribe"), (b"x", "voice.exe", "gpt-transcribe"), (b"x", "voice.ogg", "gpt-6-luna")],
+)
+def test_what_openai_does_not_take_is_refused(mind: World, recording: bytes, name: str, model: str) -> None:
+    with pytest.raises(openai.APIStatusError):
+        heard(mind, recording, name, model)
+
+
+@pytest.mark.parametrize(("kind", "status"), [("transcription_fails", 500), ("transcription_empty", None)])
+def test_a_transcription_fails_as_it_was_ordered(mind: World, kind: str, status: int | None) -> None:
+    mind.order(kind)
+    if status is None:
+        assert heard(mind, voice_note("Hello")) == ""
+    else:
+        with pytest.raises(openai.APIStatusError) as error:
+            heard(mind, voice_note("Hello"))
+        assert error.value.status_code == status
+    assert heard(mind, voice_note("Hello")) == "Hello"
+
+
+def test_a_voice_note_lasts_as_long_as_its_words_take() -> None:
+    pages = voice_note(" ".join(["word"] * 50)).split(b"OggS")[1:]
+    samples = int.from_bytes(pages[-1][2:10], "little")
+    assert samples / 48_000 == 20

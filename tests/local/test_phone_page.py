@@ -1,5 +1,6 @@
 """The phone's page in a real browser, with a scripted feed and a small fake of the Twilio stand-in's control API."""
 
+import base64
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from flask import Flask, jsonify, request
+import requests
+from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
 from selenium.webdriver.common.by import By
@@ -20,6 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from local.feed import Feed
 from local.phone.server import Company, create_app
+from local.recording import voice_note
 from local.serving import running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -55,6 +58,7 @@ class World:
     feed: Feed = field(default_factory=Feed)
     messages: list[dict[str, Any]] = field(default_factory=list)
     webhook_status: int = 200
+    asked: list[dict[str, Any]] = field(default_factory=list)
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def written(self, body: str, person: str = ADA) -> str:
@@ -108,6 +112,13 @@ class World:
         moment = self.began + timedelta(milliseconds=10 * self.feed.last)
         self.feed.publish({"at": moment.isoformat(timespec="milliseconds"), **event})
 
+    def sent(self, person: str = ADA, **content: Any) -> str:
+        """A person sends something beside text; `content` is what the page asked for."""
+        sid = self.written(content.get("body") or "", person)
+        self.messages[-1] |= {"params": _params_of(content), "media": _media_of(content)}
+        self.asked.append(content)
+        return sid
+
     def _add(self, sid: str, direction: str, sender: str, to: str, body: str, status: str) -> None:
         self.messages.append(
             {
@@ -134,7 +145,12 @@ class World:
         @app.post("/_people/messages")
         def write() -> ResponseReturnValue:
             body = request.get_json()
-            return jsonify(sid=self.written(body["body"], body["from"]), webhook=None), 201
+            return jsonify(sid=self.sent(body["from"], **body), webhook=None), 201
+
+        @app.get("/_people/media/<sid>")
+        def media(sid: str) -> ResponseReturnValue:
+            content, content_type = FILES[sid]
+            return Response(content, content_type=content_type)
 
         @app.post("/_people/messages/<sid>/repeat")
         def repeat(sid: str) -> ResponseReturnValue:
@@ -148,6 +164,44 @@ class World:
             return jsonify(webhook={"status": 403, "body": "", "milliseconds": 4})
 
         return app
+
+
+def _params_of(content: dict[str, Any]) -> dict[str, str]:
+    """The form fields that Twilio would send."""
+    kinds = {"audio/ogg": "audio", "image/png": "image"}
+    types = [_type_of(file) for file in content.get("files", [])]
+    params = {f"MediaContentType{at}": each for at, each in enumerate(types)}
+    if types:
+        params["MessageType"] = kinds.get(types[0], "document")
+    if place := content.get("location"):
+        params |= {"Latitude": str(place["latitude"]), "Longitude": "0", "Label": place["label"]}
+    if reaction := content.get("reaction"):
+        params |= {"MessageType": "reaction", "OriginalRepliedMessageSid": reaction["to"]}
+    if "reply_to" in content:
+        params["OriginalRepliedMessageSid"] = content["reply_to"]
+    if button := content.get("button"):
+        params["ButtonPayload"] = button["payload"]
+    return params
+
+
+def _type_of(file: dict[str, str]) -> str:
+    return file.get("content_type", "audio/ogg")
+
+
+def _media_of(content: dict[str, Any]) -> list[str]:
+    ids = {content_type: sid for sid, (_, content_type) in FILES.items()}
+    return [f"https://api.twilio.com/x/Media/{ids[_type_of(file)]}" for file in content.get("files", [])]
+
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
+    "53de0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+FILES = {
+    f"ME{1:032x}": (voice_note("Hello"), "audio/ogg"),
+    f"ME{2:032x}": (PNG, "image/png"),
+    f"ME{3:032x}": (b"<script>alert(1)</script>", "text/html"),
+}
 
 
 class Page:
@@ -519,3 +573,100 @@ def test_a_stand_in_that_is_gone_is_said_and_the_text_is_kept(driver: Chrome) ->
         assert page.one("#text").get_attribute("value") == "Hello"
         driver.get("about:blank")
         feed.close()
+
+
+# --- what is not text
+
+
+def attach(page: Page, what: str) -> None:
+    before = len(page.all(".bubble"))
+    page.one("#plus").click()
+    page.one(f"#attach-{what}").click()
+    page.until(lambda: len(page.all(".bubble")) > before)
+
+
+def test_a_voice_note_says_what_is_written_and_can_be_played(page: Page, world: World) -> None:
+    page.open().one("#text").send_keys("I am late")
+    attach(page, "voice")
+    assert world.asked[0]["files"] == [{"says": "I am late"}]
+    audio = page.one(".bubble audio")
+    page.until(lambda: page.driver.execute_script("return arguments[0].duration > 0", audio))
+    assert page.one("#text").get_attribute("value") == ""
+    assert not page.one("#attach").is_displayed()
+
+
+def test_a_file_is_sent_with_its_caption_and_a_picture_is_shown(page: Page, world: World, tmp_path: Path) -> None:
+    picture = tmp_path / "dot.png"
+    picture.write_bytes(PNG)
+    page.open().one("#text").send_keys("my certificate")
+    page.one("#file").send_keys(str(picture))
+    image = page.until(lambda: page.one(".bubble img"))
+    page.until(lambda: page.driver.execute_script("return arguments[0].complete", image))
+    [sent] = world.asked
+    assert (sent["body"], sent["files"][0]["content_type"]) == ("my certificate", "image/png")
+    assert base64.b64decode(sent["files"][0]["content"]) == PNG
+
+
+def test_what_a_browser_would_run_is_only_ever_saved(page: Page, world: World) -> None:
+    page.open()
+    world.sent(files=[{"content_type": "text/html"}], body="page.html")
+    page.until(lambda: [text for text in page.texts(".bubble .files a") if text.endswith("page.html")])
+    link = page.one(".bubble .files a")
+    assert link.get_attribute("download") == "page.html"
+    answer = requests.get(str(link.get_attribute("href")), timeout=5)
+    assert answer.headers["Content-Disposition"] == "attachment"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(("what", "shown"), [("location", ".place"), ("button", ".note")])
+def test_places_and_buttons_are_sent_and_shown(page: Page, world: World, what: str, shown: str) -> None:
+    attach(page.open(), what)
+    assert what in world.asked[0]
+    assert page.texts(f".bubble {shown}")
+
+
+def test_a_contact_is_sent(page: Page, world: World) -> None:
+    attach(page.open(), "contact")
+    assert world.asked[0]["contact"]["number"].startswith("+447700900")
+
+
+def test_a_reply_quotes_the_companys_message(page: Page, world: World) -> None:
+    page.open()
+    answer = world.answered("Which day?")
+    page.until(lambda: page.all(".theirs .reply"))
+    page.driver.execute_script("document.querySelector('.theirs .reply').click()")
+    assert page.one("#replying-text").text == "Which day?"
+    page.write("Monday")
+    assert world.asked[-1]["reply_to"] == answer
+    page.until(lambda: page.texts(".mine .quote") == ["Which day?"])
+    assert not page.one("#replying").is_displayed()
+    page.write("or Tuesday")
+    assert "reply_to" not in world.asked[-1]
+
+
+def test_a_reaction_sits_on_the_message_and_is_no_bubble(page: Page, world: World) -> None:
+    page.open()
+    answer = world.answered("See you on Monday")
+    page.until(lambda: page.all(".theirs .react"))
+    page.driver.execute_script("document.querySelector('.theirs .react').click()")
+    page.until(lambda: world.asked)
+    assert world.asked[0]["reaction"] == {"emoji": "\N{THUMBS UP SIGN}", "to": answer}
+    world.messages[-1]["body"] = "\N{THUMBS UP SIGN}"
+    world.app("reaction_kept", message_id=world.messages[-1]["sid"])
+    page.until(lambda: page.texts(".theirs .reactions") == ["\N{THUMBS UP SIGN}"])
+    assert page.bubbles() == ["See you on Monday"]
+
+
+def test_the_journey_tells_of_files(page: Page, world: World) -> None:
+    page.open()
+    sid = world.sent(files=[{"says": "Hello"}])
+    world.taken(sid, number=1)
+    world.app("media_collected", message_id=sid, files=1, kept=1, refused=0, in_words=1)
+    page.until(lambda: "Files" in page.stages())
+    assert "1 file kept · 1 in words" in page.texts(".card .detail")
+
+
+def test_by_sms_only_files_can_be_sent(page: Page) -> None:
+    page.open(person="%2B447700900102").one("#plus").click()
+    assert page.one("#attach-file").is_displayed()
+    assert not page.one("#attach-voice").is_displayed()

@@ -784,3 +784,121 @@ def test_a_configuration_file_names_accounts_and_numbers(tmp_path: Any) -> None:
     assert config.account(ACCOUNT_SID).admits("SK1", "s")  # type: ignore[union-attr]
     assert config.number(SMS_ADDRESS).webhook_url == "http://a/sms"  # type: ignore[union-attr]
     assert config.with_app("https://b/api/#rc=3").numbers[0].webhook_url == "https://b/api/sms#rc=3"
+
+
+# --- what people send beside text
+
+
+PICTURE = {"content": "iVBORw0KGgo=", "content_type": "image/png"}
+ADMITTED = (ACCOUNT_SID, AUTH_TOKEN)
+
+
+def fetched(url: str, **options: Any) -> requests.Response:
+    return requests.get(url, timeout=PATIENCE_SECONDS, **options)
+
+
+def url_of_file(twilio: World, receiver: Receiver, **content: Any) -> str:
+    twilio.write("", **({"files": [PICTURE]} | content))
+    return str(receiver.forms("whatsapp")[-1]["MediaUrl0"])
+
+
+def test_a_file_comes_with_type_and_url_and_lies_behind_a_redirect(twilio: World, receiver: Receiver) -> None:
+    url = url_of_file(twilio, receiver)
+    form = receiver.forms("whatsapp")[-1]
+    assert (form["NumMedia"], form["MediaContentType0"], form["MessageType"]) == ("1", "image/png", "image")
+    redirect = fetched(url, auth=ADMITTED, allow_redirects=False)
+    assert redirect.status_code == 307
+    file = fetched(redirect.headers["Location"])
+    assert (file.content, file.headers["Content-Type"]) == (b"\x89PNG\r\n\x1a\n", "image/png")
+
+
+def test_where_a_file_lies_credentials_are_refused(twilio: World, receiver: Receiver) -> None:
+    target = fetched(url_of_file(twilio, receiver), auth=ADMITTED, allow_redirects=False).headers["Location"]
+    assert fetched(target, auth=ADMITTED).status_code == 400
+
+
+@pytest.mark.parametrize("auth", [None, (ACCOUNT_SID, "wrong"), ("AC" + "9" * 32, AUTH_TOKEN)])
+def test_a_file_is_handed_out_to_its_account_only(twilio: World, receiver: Receiver, auth: Any) -> None:
+    assert fetched(url_of_file(twilio, receiver), auth=auth).status_code == 401
+
+
+def test_a_file_that_was_deleted_is_gone(twilio: World, receiver: Receiver) -> None:
+    url = url_of_file(twilio, receiver)
+    assert requests.delete(url, auth=ADMITTED, timeout=PATIENCE_SECONDS).status_code == 204
+    assert fetched(url, auth=ADMITTED).status_code == 404
+
+
+def test_the_sdk_lists_a_messages_files(twilio: World, receiver: Receiver) -> None:
+    url_of_file(twilio, receiver)
+    sid = receiver.forms("whatsapp")[-1]["MessageSid"]
+    [media] = twilio.client().messages(sid).media.list()
+    assert (media.content_type, media.parent_sid) == ("image/png", sid)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("media_gone", 404), ("media_500", 500), ("media_elsewhere", 307), ("media_breaks_off", 307)]
+)
+def test_a_file_fails_as_it_was_ordered_and_then_comes(
+    twilio: World, receiver: Receiver, kind: str, status: int
+) -> None:
+    url = url_of_file(twilio, receiver)
+    twilio.order(kind)
+    answer = fetched(url, auth=ADMITTED, allow_redirects=False)
+    assert answer.status_code == status
+    if kind == "media_elsewhere":
+        assert not answer.headers["Location"].startswith(twilio.url)
+    if kind == "media_breaks_off":
+        with pytest.raises(requests.RequestException):
+            fetched(answer.headers["Location"])
+    target = fetched(url, auth=ADMITTED, allow_redirects=False).headers["Location"]
+    assert fetched(target).content == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        ({"files": [{"says": "Hello"}]}, {"MessageType": "audio", "MediaContentType0": "audio/ogg", "Body": ""}),
+        (
+            {"files": [{**PICTURE, "content_type": "application/pdf", "name": "cv.pdf"}]},
+            {"MessageType": "document", "Body": "cv.pdf"},
+        ),
+        ({"files": [{**PICTURE, "content_type": "image/webp"}]}, {"MessageType": "sticker"}),
+        (
+            {"contact": {"name": "Ada", "number": "+447700900155"}},
+            {"MessageType": "contacts", "MediaContentType0": "text/vcard"},
+        ),
+        (
+            {"location": {"latitude": 51.5, "longitude": -0.1, "label": "Office"}},
+            {"MessageType": "location", "Latitude": "51.5", "Longitude": "-0.1", "Label": "Office", "NumMedia": "0"},
+        ),
+        ({"button": {"text": "Yes", "payload": "y"}}, {"ButtonText": "Yes", "ButtonPayload": "y", "Body": "Yes"}),
+        ({"choice": {"id": "1", "title": "Monday"}}, {"MessageType": "interactive", "ListTitle": "Monday"}),
+        (
+            {"reaction": {"emoji": "👍", "to": "SM1"}},
+            {"MessageType": "reaction", "Body": "👍", "OriginalRepliedMessageSid": "SM1"},
+        ),
+        ({"reply_to": "SM1"}, {"OriginalRepliedMessageSid": "SM1", "OriginalRepliedMessageSender": WHATSAPP_ADDRESS}),
+        ({"forwarded": True}, {"Forwarded": "true"}),
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_every_kind_of_message_is_told_as_twilio_tells_it(
+    twilio: World, receiver: Receiver, content: dict[str, Any], fields: dict[str, str]
+) -> None:
+    twilio.write("", **content)
+    form = receiver.forms("whatsapp")[-1]
+    assert {name: form.get(name) for name in fields} == fields
+    assert receiver.got[-1]["genuine"]
+
+
+def test_pictures_by_sms_are_an_mms_and_keep_their_text(twilio: World, receiver: Receiver) -> None:
+    twilio.write("two pages", sender=CHLOE, files=[PICTURE, PICTURE])
+    form = receiver.forms("sms")[-1]
+    assert (form["MessageSid"][:2], form["NumMedia"], form["Body"]) == ("MM", "2", "two pages")
+    assert "MessageType" not in form
+
+
+@pytest.mark.parametrize("file", [{}, {"content": "?", "content_type": "a/b"}, {"content": "aGk="}])
+def test_a_file_that_makes_no_sense_is_refused(twilio: World, file: dict[str, str]) -> None:
+    written = twilio.post("/_people/messages", {"from": AMARA, "to": WHATSAPP_ADDRESS, "body": "", "files": [file]})
+    assert written.status_code == 400
