@@ -26,7 +26,7 @@ class FolderMedia:
         path = self.folder / key
         try:
             return File(path.read_bytes(), _type_of(path).read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
 
     def keys(self, prefix: str) -> Iterable[str]:

@@ -21,10 +21,18 @@ from chalicelib.model import (
     AiSettings,
     Author,
     Channel,
+    Choice,
     Delivery,
+    Extra,
+    Forwarded,
     HistoryEntry,
+    Location,
     Media,
+    MediaKind,
     Numbered,
+    Quotation,
+    Reaction,
+    Referral,
     Tenant,
     ToolResult,
     ToolSpec,
@@ -256,6 +264,36 @@ class TestHistory:
         mark(house, cid, Delivery.SENT, provider_id=f"SM-out-{cid}")
         assert house.history.holds(f"SM-out-{cid}")
 
+    def test_what_is_known_of_files_is_attached_to_an_entry(self, house: House, cid: str) -> None:
+        media = (Media("https://x/1", "audio/ogg", "a", MediaKind.VOICE, "ref/1", "Hello"),)
+        house.history.write([entry(cid, 1, media=(Media("https://x/1", "audio/ogg"),)), entry(cid, 2)])
+        house.history.attach(cid, Numbered.inbound(1), media)
+        first, second = house.history.latest(cid, limit=10)
+        assert (first.media, second.media) == (media, ())
+        assert replace(first, media=()) == entry(cid, 1)
+
+    def test_files_are_attached_to_nothing_where_there_is_no_entry(self, house: House, cid: str) -> None:
+        house.history.attach(cid, Numbered.inbound(1), (Media("https://x/1", "audio/ogg"),))
+        assert house.history.latest(cid, limit=10) == []
+
+    @pytest.mark.parametrize(
+        "extra",
+        [
+            Location("51.5", "-0.1", "Office", "1 High St"),
+            Choice("Yes", "y", "now"),
+            Choice(),
+            Reaction("", "SM1"),
+            Quotation("SM1"),
+            Forwarded(),
+            Forwarded(often=True),
+            Referral("Jobs", "Apply", "https://x", "ad"),
+        ],
+        ids=str,
+    )
+    def test_whatever_a_message_is_is_read_as_it_was_written(self, house: House, cid: str, extra: Extra) -> None:
+        house.history.write([entry(cid, 1, extras=(extra, Forwarded()))])
+        assert house.history.latest(cid, limit=1)[0].extras == (extra, Forwarded())
+
 
 def mark(house: House, cid: str, status: Delivery, *, provider_id: str | None = "SM1", code: str | None = None) -> Any:
     return house.history.mark(
@@ -446,6 +484,10 @@ class TestQueues:
     def test_a_sender_is_woken_at_once(self, house: House) -> None:
         house.queues.wake_sender(self.context())
         assert [body["message"]["body"] for body, _ in house.queued("sender")] == ["hello"]
+
+    def test_a_collector_is_woken_at_once(self, house: House) -> None:
+        house.queues.wake_collector(self.context())
+        assert [body["message"]["body"] for body, _ in house.queued("media")] == ["hello"]
 
     def test_a_human_is_told_the_reason(self, house: House) -> None:
         house.queues.hand_to_human(self.context(), reason="asked_by_ai")
