@@ -141,7 +141,8 @@ def made_up_for(dynamodb: Any) -> Any:
     """
     dynamodb.meta.events.register("provide-client-params.dynamodb", _without_empty_strings)
     dynamodb.meta.events.register("after-call.dynamodb", _with_empty_strings)
-    dynamodb.meta.events.register("after-call.dynamodb.UpdateItem", _with_the_item(dynamodb))
+    for step in ("PutItem", "UpdateItem", "DeleteItem"):
+        dynamodb.meta.events.register(f"after-call.dynamodb.{step}", _with_the_item(dynamodb))
     return dynamodb
 
 
@@ -157,11 +158,16 @@ def _with_empty_strings(parsed: Any, **_: Any) -> None:
 
 
 def _with_the_item(dynamodb: Any) -> Callable[..., None]:
+    def key_in(asked: Any) -> dict[str, Any]:
+        schema = dynamodb.describe_table(TableName=asked["TableName"])["Table"]["KeySchema"]
+        return {each["AttributeName"]: asked["Item"][each["AttributeName"]] for each in schema}
+
     def read(parsed: Any, context: Any, **_: Any) -> None:
         failed = parsed.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
         asked = context["asked"]
         if failed and asked.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-            found = dynamodb.get_item(TableName=asked["TableName"], Key=asked["Key"], ConsistentRead=True)
+            table = asked["TableName"]
+            found = dynamodb.get_item(TableName=table, Key=asked.get("Key") or key_in(asked), ConsistentRead=True)
             parsed.update({"Item": found["Item"]} if "Item" in found else {})
 
     return read

@@ -7,7 +7,7 @@ from tests.contract.conftest import TABLES, endpoint_of
 from tests.contract.shelves import sdk
 
 #: How many sequences of steps each backend has time for.
-EXAMPLES = {"moto": 8, "stand-in": 12, "dynamodb-local": 20}
+EXAMPLES = {"moto": 6, "stand-in": 8, "dynamodb-local": 40}
 
 
 @pytest.mark.parametrize("backend", TABLES)
