@@ -467,6 +467,10 @@ class Both(RuleBasedStateMachine):
     def begun(self, conversation_id: str, position: str, provider_id: str | None, data: st.DataObject) -> None:
         self._on_history("begin", _entry(conversation_id, position, provider_id, "", self.clock()))
 
+    def attached(self, conversation_id: str, position: str, provider_id: str | None, data: st.DataObject) -> None:
+        media = data.draw(st.sampled_from(((), (Media("https://x/2", "audio/ogg", "x.ogg"),))))
+        self._on_history("attach", conversation_id, position, media)
+
     def marked(self, conversation_id: str, position: str, provider_id: str | None, data: st.DataObject) -> None:
         """By us, and then by the provider."""
         for named in (provider_id, data.draw(_provider_ids)):
@@ -477,7 +481,7 @@ class Both(RuleBasedStateMachine):
 
     @act(
         3,
-        how=st.sampled_from((written, begun, begun, marked, marked, marked)),
+        how=st.sampled_from((written, begun, begun, marked, marked, marked, attached)),
         conversation_id=_conversation_ids,
         position=_positions,
         provider_id=_provider_ids,
