@@ -18,6 +18,7 @@ FUNCTIONS = {
         "-whatsapp-reply-processor",
         "-sms-reply-processor",
         "-email-reply-processor",
+        "-collector",
         "-sender",
         "-rescue",
         "-reconcile",
@@ -72,7 +73,7 @@ def test_it_makes_everything_from_nothing(deployment: Deployment) -> None:
     said = "\n".join(deployment.outputs)
     assert f"ready ai-multi-comms-resources-{STAGE}" in said
     assert set(functions(deployment)) == FUNCTIONS
-    assert len(mappings(deployment)) == 4
+    assert len(mappings(deployment)) == 5
     expected = [each for each in resources.template()["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     assert len(alarms(deployment)) == len(expected) > 30
 
@@ -94,7 +95,7 @@ def test_each_queue_wakes_one_function_with_one_message(deployment: Deployment) 
     woken = {each["EventSourceArn"].rsplit(":", 1)[-1]: each for each in mappings(deployment)}
     assert set(woken) == {
         f"ai-multi-comms-{purpose}-queue-{STAGE}"
-        for purpose in ("whatsapp-replies", "sms-replies", "email-replies", "sender")
+        for purpose in ("whatsapp-replies", "sms-replies", "email-replies", "media", "sender")
     }
     assert {each["BatchSize"] for each in woken.values()} == {1}
 
@@ -205,9 +206,19 @@ def test_destroying_leaves_only_what_people_wrote(deployment: Deployment) -> Non
     assert deployment.client("sqs").list_queues().get("QueueUrls", []) == []
     tables = deployment.client("dynamodb").list_tables()["TableNames"]
     assert tables == [f"ai-multi-comms-{name}-{STAGE}" for name in ("conversations", "messages", "tenants")]
+    assert buckets(deployment) == [f"ai-multi-comms-media-{STAGE}-000000000000"]
 
 
 def test_destroying_with_data_leaves_nothing(deployment: Deployment) -> None:
+    [bucket] = buckets(deployment)
+    deployment.client("s3").put_object(Bucket=bucket, Key="ref/a", Body=b"OggS")
     done = deployment.ops("destroy", "--yes", "--and-data", STAGE)
     assert done.returncode == 0, done.stderr
     assert deployment.client("dynamodb").list_tables()["TableNames"] == []
+    assert buckets(deployment) == []
+
+
+def buckets(deployment: Deployment) -> list[str]:
+    """The media buckets; the deployment's own package lies elsewhere."""
+    found = [each["Name"] for each in deployment.client("s3").list_buckets()["Buckets"]]
+    return [name for name in found if "-media-" in name]

@@ -194,7 +194,7 @@ def test_whoever_takes_batches_reports_which_messages_failed(template: dict[str,
         for event in each["Properties"].get("Events", {}).values()
         if event["Type"] == "SQS"
     ]
-    assert len(events) == 4
+    assert len(events) == 5
     for event in events:
         assert ("FunctionResponseTypes" in event) is (event["BatchSize"] > 1)
         assert len(event["Queue"]) == 1  # a merge that leaves two keys is not valid

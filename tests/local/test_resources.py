@@ -16,7 +16,7 @@ from .conftest import ROOT, Client, environment
 
 TEMPLATE = json.loads((ROOT / ".chalice/resources.json").read_text())
 TABLES = ("conversations", "messages", "tenants")
-QUEUES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "handoff")
+QUEUES = ("whatsapp-replies", "sms-replies", "email-replies", "sender", "media", "handoff")
 
 
 def apply(endpoint: str, stage: str, *options: str, **changed: str) -> "subprocess.CompletedProcess[str]":
