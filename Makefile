@@ -16,10 +16,10 @@ check: $(VENV)/.installed dynamodb-local
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 test: $(VENV)/.installed dynamodb-local
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 # AWS's own DynamoDB Local, fetched once; where it cannot be had the tests that need it are skipped, and say so.
 dynamodb-local: $(VENV)/.installed
