@@ -9,12 +9,12 @@ import pytest
 from chalicelib.engines import name_for
 from chalicelib.engines.parts import DOCUMENTS, MOST_BYTES, MOST_FILES, PICTURES
 from chalicelib.errors import Refused, TryAgain, Unconfirmed
-from chalicelib.model import AiSettings, Author, Media, Numbered, Spoken, Thread, ToolResult, Turn
+from chalicelib.model import AiSettings, Author, Media, MediaKind, Numbered, Spoken, Thread, ToolResult, Turn
 from tests.engines.bench import KEY, Bench, turn
 
-PICTURE = Media("picture", "image/jpeg")
+PICTURE = Media("picture", "image/jpeg", kind=MediaKind.PICTURE)
 DOCUMENT = Media("document", "application/pdf", "cv.pdf")
-VOICE = Media("voice", "audio/ogg")
+VOICE = Media("voice", "audio/ogg", kind=MediaKind.VOICE)
 
 
 def with_media(*media: Media, **changes: object) -> Turn:
@@ -87,18 +87,26 @@ def test_a_picture_and_a_document_are_shown(openai: Bench) -> None:
     answer = openai.answer(with_media(PICTURE, DOCUMENT))
     [request] = openai.requests()
     text, picture, document = request["input"][-1]["content"]
-    assert text["text"].startswith("Look\n[attachment: image/jpeg]")
+    assert text["text"].startswith("Look\n[picture]\n[document cv.pdf]")
     assert picture["image_url"] == f"data:image/jpeg;base64,{base64.b64encode(bytes([255, 216, 255])).decode()}"
     assert (document["filename"], document["file_data"][:28]) == ("cv.pdf", "data:application/pdf;base64,")
     assert "Thank you for the attachment" in answer.text
 
 
-@pytest.mark.parametrize("media", [VOICE, PICTURE, Media("odd", "application/x-msdownload", "a.exe")], ids=str)
-def test_what_cannot_be_shown_or_had_is_a_line_of_text(openai: Bench, media: Media) -> None:
+@pytest.mark.parametrize(
+    ("media", "line"),
+    [
+        (VOICE, "[voice note that could not be transcribed]"),
+        (PICTURE, "[picture]"),
+        (Media("odd", "application/x-msdownload", "a.exe"), "[document a.exe]"),
+    ],
+    ids=["a voice note", "a picture that is gone", "a program"],
+)
+def test_what_cannot_be_shown_or_had_is_a_line_of_text(openai: Bench, media: Media, line: str) -> None:
     openai.files.kept |= {"voice": b"OggS", "odd": b"MZ"}
     openai.answer(with_media(media))
     [request] = openai.requests()
-    assert request["input"][-1]["content"].startswith(f"Look\n[attachment: {media.content_type}")
+    assert request["input"][-1]["content"] == f"Look\n{line}"
 
 
 def test_a_picture_of_the_history_is_still_seen(openai: Bench) -> None:
