@@ -86,7 +86,7 @@ def take_over(
             current,
             to_human=True,
             reason=known or words or promised or reason,
-            status=current.status if current.status.lower() == Status.CLOSED else status,
+            status=_status_of(current, status),
             drop_outgoing=_may_drop(current, drop_claim),
         )
         if owned is not None:
@@ -180,6 +180,12 @@ def _has_earlier_files(conversation: Conversation, context: Context | None) -> b
     """Whether messages with files enter the history here; whoever records a message sees to its own files."""
     recorded_now = context.message.message_id if context is not None else None
     return any(each.media and each.message_id != recorded_now for each in conversation.waiting)
+
+
+def _status_of(conversation: Conversation, status: Status) -> str:
+    """What is over stays over, and what went wrong with a message does not hide that the person wants none."""
+    hides = status in (Status.AI_FAILED, Status.SEND_FAILED) and conversation.status == Status.OPTED_OUT
+    return conversation.status if hides or conversation.status.lower() == Status.CLOSED else status
 
 
 def _may_drop(conversation: Conversation, claim: str | None) -> bool:

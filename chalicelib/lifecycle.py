@@ -22,7 +22,8 @@ NEXT: Mapping[Status, frozenset[Status]] = {
     Status.HUMAN_RESPONSE_SENT: frozenset(_ANYBODY_MAY | {Status.SEND_FAILED}),
     Status.AI_FAILED: frozenset(_ANYBODY_MAY | {Status.HUMAN_RESPONSE_SENT, Status.SEND_FAILED}),
     Status.SEND_FAILED: frozenset(_ANYBODY_MAY | {Status.HUMAN_RESPONSE_SENT, Status.AI_RESPONSE_READY}),
-    Status.OPTED_OUT: frozenset(_ANYBODY_MAY),
+    # who opts in again in another conversation is answered here, too
+    Status.OPTED_OUT: frozenset(_ANYBODY_MAY | {Status.AI_RESPONSE_READY, Status.AI_FAILED}),
     Status.CLOSED: frozenset({Status.USER_REPLY_RECEIVED}),
 }
 

@@ -160,12 +160,13 @@ def _id_of(entry: HistoryEntry | None) -> str:
 
 
 def _entry_problem(said: Said, entry: HistoryEntry | None) -> str | None:
-    """What nobody has acknowledged may have been lost as far as the record had no room for it."""
+    """What nobody has acknowledged in time may have been lost as far as the record had no room for it."""
     if entry is None:
         return "is not in the history" if said.acknowledged else None
     if entry.provider_id != said.message_id:
         return f"{entry.provider_id} stands in its place"
-    whole = entry.text == said.text or (not said.acknowledged and said.text.startswith(entry.text))
+    in_time = said.acknowledged and not said.forgotten
+    whole = entry.text == said.text or (not in_time and said.text.startswith(entry.text))
     return None if whole else "is not whole in the history"
 
 
@@ -200,12 +201,18 @@ def _failure_reaches_a_human(world: World) -> Iterator[str]:
 
 def _is_somebodys(world: World, answer: Committed) -> bool:
     """A human was told of the newest message that anything is left of, or the person has been answered since."""
-    conversation_id, newest = answer.key.conversation_id, answer.to
-    while newest > answer.after and world.history.entry(conversation_id, Numbered.inbound(newest)) is None:
+    newest = answer.to
+    while newest > answer.after and not _has_a_name(world, answer.key, newest):
         newest -= 1
     told = any(up_to >= newest for _, up_to in world.truth.passed[answer.key])
     record = world.records.get(answer.key)
     return told or (record is not None and record.answered > answer.to)
+
+
+def _has_a_name(world: World, key: ConversationKey, number: int) -> bool:
+    """Where the record had no room the human hears of the message before and finds this one in the history."""
+    known = world.history.entry(key.conversation_id, Numbered.inbound(number)) is not None
+    return known and world.truth.said[world.truth.numbers[key][number - 1]].found_room
 
 
 def _dead_letters_explained(world: World) -> Iterator[str]:

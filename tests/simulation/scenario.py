@@ -75,7 +75,7 @@ class Scenario:
     def is_calm(self) -> bool:
         """Nothing goes wrong, nobody interferes and all clocks agree: then everything must be quick, too."""
         quiet = self.rate == 0 and self.pace <= _PACE_OF_CALM and not any(self.skews)
-        plain = self.poisoned is None and not self.continues
+        plain = self.poisoned is None and not self.continues and self.thinking[1] <= 20.0
         return quiet and plain and all(each.act == Act.SAYS for each in self.events)
 
 

@@ -20,6 +20,7 @@ class Said:
     at: float
     opt_out: OptOut | None = None
     acknowledged: bool = False
+    forgotten: bool = False  #: acknowledged only after the record had forgotten it for newer ones
     woken: bool = False  #: a turn was woken for it
     recorded: tuple[ConversationKey, int] | None = None
     recorded_at: float = 0.0

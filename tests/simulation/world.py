@@ -258,6 +258,7 @@ class World:
             return
         key, number = said.recorded
         record = self.records.get(key)
+        said.forgotten = record is not None and said.message_id not in record.recent_message_ids
         closed = record is not None and number <= record.answered
         newer = self.truth.numbers[key][number - 1 :]
         woken = any(self.truth.said[each].woken for each in newer)

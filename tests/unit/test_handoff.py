@@ -266,3 +266,13 @@ class TestGiveUp:
         assert (after.handed_off_reason, after.status) == ("wants a human", Status.HANDED_OFF_TO_HUMAN)
         assert [message.reason for message in relay.handed_over] == ["wants a human"]
         assert relay.journal.of("handed_off")[0]["reason"] == "asked_by_ai"
+
+
+@pytest.mark.parametrize("status", [Status.SEND_FAILED, Status.AI_FAILED])
+def test_what_went_wrong_with_a_message_does_not_hide_that_the_person_wants_none(
+    relay: TwinRelay, status: Status
+) -> None:
+    opened(relay, opted_out=True, status=Status.OPTED_OUT)
+    relay.process.take_over(cast.KEY, reason="not_delivered:30003", status=status)
+    after = relay.the_conversation()
+    assert (after.status, after.handed_off) == (Status.OPTED_OUT, True)
