@@ -66,7 +66,12 @@ def as_messages(text: str) -> list[Shown]:
 
 
 def visible(found: Iterable[Shown]) -> list[Shown]:
-    return [(each.translate(MEANT), looks) for each, looks in found if not each.isspace()]
+    """What can be seen, and how; a block of code in a quote is shown as code alone, because WhatsApp has no more."""
+    return [
+        (each.translate(MEANT), looks - {"quote"} if "code" in looks else looks)
+        for each, looks in found
+        if not each.isspace()
+    ]
 
 
 def _says_something(text: str) -> bool:
@@ -99,6 +104,8 @@ DOCUMENTS = st.lists(BLOCKS, min_size=1, max_size=4).map("\n\n".join).filter(lam
 @example("un**believ**able")
 @example("\\*not\\* \\_this\\_ \\~or\\~ \\`that\\`")
 @example("`a*b` *c* `d_e`")
+@example(">     `")
+@example("word\n\n>     ``")
 def test_a_phone_shows_what_the_markdown_meant(text: str) -> None:
     assert visible(as_messages(text)) == visible(as_html(text))
 
