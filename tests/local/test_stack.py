@@ -177,6 +177,15 @@ def _processes_that_know(mark: str) -> list[int]:
     return found
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process that was started in the background may have been told to ignore this signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_that_comes_while_a_child_is_started_waits_until_it_is_known() -> None:
     known = []
 
