@@ -251,8 +251,8 @@ def _without_history_before_commit() -> Any:
     """The history is written after COMMIT, if the process lives so long."""
     keep, go_on, pending = entries.keep_waiting, reply._with_status, dict[Any, Any]()
 
-    def later(conversation: Any, history: Any) -> None:
-        pending[getcurrent()] = (conversation, history)
+    def later(*arguments: Any) -> None:
+        pending[getcurrent()] = arguments
 
     def then(*arguments: Any) -> Any:
         keep(*pending.pop(getcurrent()))
