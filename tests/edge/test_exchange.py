@@ -125,7 +125,8 @@ def test_a_wake_up_is_delayed_by_the_burst_window(stage: Stage, monkeypatch: pyt
     stage.open()
     with stage.counted() as calls:
         stage.write("Hello")
-    assert [call.params["DelaySeconds"] for call in calls if call.operation == "SendMessage"] == [30]
+    [delay] = [call.params["DelaySeconds"] for call in calls if call.operation == "SendMessage"]
+    assert 25 <= delay <= 30  # what is left of the window, on a machine that may be slow
 
 
 def test_a_tenants_own_burst_window_wins(stage: Stage) -> None:
